@@ -1,0 +1,79 @@
+"""What one simulated launch leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import Span
+from ..ir.nodes import Program
+
+CORES = ('AIC', 'AIV0', 'AIV1')
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One instruction on the timeline of a block: modelled cycles from the start of the block."""
+
+    core: str
+    pipe: str
+    start: float
+    end: float
+    op: str
+    span: Span | None
+    loop: str = ''
+    kind: str = 'op'  # 'op', 'wait' (pipe stalled on a flag), 'barrier'
+    bytes: int = 0  # GM bytes moved
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """A flag from the slice that set it to the slice that waited for it (indices into Timeline.slices)."""
+
+    source: int
+    target: int
+    name: str
+
+
+@dataclass
+class Timeline:
+    """One block of one distinct instruction stream."""
+
+    slices: list[Slice] = field(default_factory=list)
+    arrows: list[Arrow] = field(default_factory=list)
+    cycles: float = 0.0
+    busy: dict[tuple[str, str], float] = field(default_factory=dict)  # (core, pipe) -> cycles
+
+
+@dataclass
+class Stream:
+    """Blocks that issue the same instructions are analysed once."""
+
+    blocks: tuple[int, ...]
+    timeline: Timeline
+    events: int = 0  # instructions issued by all cores of the block
+
+
+@dataclass
+class Launch:
+    """The record of one kernel launch on the simulator."""
+
+    program: Program
+    chip: str
+    target: str
+    blocks: int
+    streams: list[Stream]
+    cycles: float  # modelled, whole launch
+    microseconds: float  # modelled
+    verdict: Any  # sanitize.findings.Verdict
+    memory: dict[str, int] = field(default_factory=dict)  # peak bytes per on-chip memory
+    gm_read: int = 0
+    gm_written: int = 0
+    syncs: dict[str, int] = field(default_factory=dict)  # kind -> count over the Program text
+    prints: list[str] = field(default_factory=list)  # T.printf / T.dump_tensor output
+    wall: dict[str, float] = field(default_factory=dict)  # seconds spent per stage of the simulator
+
+    @property
+    def timeline(self) -> Timeline:
+        """The longest block."""
+        return max((s.timeline for s in self.streams), key=lambda t: t.cycles)
