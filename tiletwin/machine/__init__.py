@@ -1,0 +1,1 @@
+"""The chips and what their instructions cost."""
