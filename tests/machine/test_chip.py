@@ -20,7 +20,9 @@ def test_every_constant_states_its_unit_and_source(name):
         assert entry['unit'] and len(entry['source']) > 10, f'{section}.{key}'
 
 
-@pytest.mark.parametrize('alias, name', [('a2', 'a2'), ('A3', 'a3'), ('910B', 'a2'), ('910C', 'a3'), ('910_93', 'a3'), ('910_95', 'a5'), ('950', 'a5')])
+@pytest.mark.parametrize('alias, name', [
+    ('a2', 'a2'), ('A3', 'a3'), ('910B', 'a2'), ('910C', 'a3'), ('910_93', 'a3'), ('910_95', 'a5'), ('950', 'a5'),
+])
 def test_aliases_name_the_same_object(alias, name):
     assert chip(alias) is chip(name)
     assert chip(alias).name == name
@@ -35,7 +37,8 @@ def test_unknown_chip_lists_what_there_is():
 # dialect 3.2 and hardware 1.3, 1.4
 @pytest.mark.parametrize('name, space, size, align', [
     ('a2', 'L1', 524288 - 256, 32), ('a2', 'UB', 196608 - 256, 32), ('a2', 'L0A', 65536, 512), ('a2', 'L0B', 65536, 512), ('a2', 'L0C', 131072, 64),
-    ('a3', 'UB', 196608 - 256, 32), ('a3', 'L0C', 131072, 64), ('a5', 'UB', 248 * 1024, 32), ('a5', 'L0C', 262144, 64), ('a5', 'L1', 524288 - 256, 32),
+    ('a3', 'UB', 196608 - 256, 32), ('a3', 'L0C', 131072, 64), ('a5', 'UB', 248 * 1024, 32), ('a5', 'L0C', 262144, 64),
+    ('a5', 'L1', 524288 - 256, 32),
 ])
 def test_capacities_and_alignments(name, space, size, align):
     assert (chip(name).memories[space].bytes, chip(name).memories[space].align) == (size, align)

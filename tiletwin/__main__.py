@@ -1,0 +1,3 @@
+from tiletwin.cli import main
+
+raise SystemExit(main())
