@@ -26,8 +26,8 @@ setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv --clear .venv
-	$(PY) -m pip install --quiet --requirement requirements.lock
-	$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(PY) -m pip install -qq --requirement requirements.lock
+	$(PY) -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
 clean:
