@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Callable
 
 from ..errors import Span
 from ..ir.nodes import Program
@@ -35,14 +35,29 @@ class Arrow:
     name: str
 
 
-@dataclass
 class Timeline:
-    """One block of one distinct instruction stream."""
+    """One block of one distinct instruction stream. Slices are spelled out when first looked at."""
 
-    slices: list[Slice] = field(default_factory=list)
-    arrows: list[Arrow] = field(default_factory=list)
-    cycles: float = 0.0
-    busy: dict[tuple[str, str], float] = field(default_factory=dict)  # (core, pipe) -> cycles
+    def __init__(self, slices: list[Slice] | None = None, arrows: list[Arrow] | None = None, cycles: float = 0.0,
+                 busy: dict[tuple[str, str], float] | None = None, build: Callable[[], tuple[list[Slice], list[Arrow]]] | None = None):
+        self.cycles = cycles
+        self.busy = busy or {}  # (core, pipe) -> cycles
+        self._slices, self._arrows, self._build = slices, arrows, build
+
+    def _spell_out(self) -> None:
+        if self._build is not None:
+            self._slices, self._arrows = self._build()
+            self._build = None
+
+    @property
+    def slices(self) -> list[Slice]:
+        self._spell_out()
+        return self._slices or []
+
+    @property
+    def arrows(self) -> list[Arrow]:
+        self._spell_out()
+        return self._arrows or []
 
 
 @dataclass

@@ -1,0 +1,91 @@
+"""The default backend: a launch on the embedded simulator."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+
+import torch
+
+from ..ir.nodes import Program
+from ..machine.chip import chip as chip_of
+from ..passes.addresses import peak
+from ..passes.hoist_loads import hoist_loads
+from ..sanitize.findings import Verdict
+from ..sim.execute import DataEngine
+from ..sim.options import Options
+from ..sim.result import Launch
+from .analysis import Analyser, Analysis, count_syncs
+
+_KEEP = 64  # programs whose generated code is kept
+_simulators: OrderedDict[tuple, 'Simulator'] = OrderedDict()
+
+
+class Simulator:
+    """One Program with its sizes bound, on one chip: code is generated and hazards are analysed once."""
+
+    def __init__(self, program: Program, scalars: dict[str, int | float], chip: str, target: str, sanitize: bool):
+        self.source = program
+        self.program = hoist_loads(program)
+        self.chip, self.target, self.scalars = chip_of(chip), target, scalars
+        self.analyser = Analyser(self.program, self.chip, target, scalars, sanitize)
+        self.data_first = self.analyser.issuer.depends_on_data is not None
+        self.analyses: dict[frozenset, Analysis] = {}
+        self._engine: DataEngine | None = None
+
+    @property
+    def engine(self) -> DataEngine:
+        if self._engine is None:
+            self._engine = DataEngine(self.program, self.target, self.scalars)
+        return self._engine
+
+    def analysis(self, poisoned: frozenset[str], logs: dict | None) -> Analysis:
+        if logs is not None:
+            return self.analyser.run(poisoned, logs)
+        if poisoned not in self.analyses:
+            self.analyses[poisoned] = self.analyser.run(poisoned)
+        return self.analyses[poisoned]
+
+    def launch(self, tensors: dict, poisoned: frozenset[str], options: Options) -> Launch:
+        wall: dict[str, float] = {}
+        start = time.perf_counter()
+        prints: list[str] = []
+        logs = None
+        if self.data_first:
+            result = self.engine.run(tensors, poisoned, log=True, threads=options.threads)
+            prints, logs = result.prints, result.logs
+            wall['data'] = time.perf_counter() - start
+        start = time.perf_counter()
+        found = self.analysis(poisoned, logs)
+        wall['analysis'] = time.perf_counter() - start
+        if not self.data_first and options.data and not found.fatal:
+            start = time.perf_counter()
+            dirty = any(f.word == 'uninit' for f in found.findings)
+            prints = self.engine.run(tensors, poisoned, threads=options.threads, repoison=dirty).prints
+            wall['data'] = time.perf_counter() - start
+        elif found.fatal and not self.data_first:
+            _poison(tensors, poisoned)
+        return Launch(self.source, self.chip.name, self.target, found.blocks, found.streams, found.cycles, self.chip.microseconds(found.cycles),
+                      Verdict(found.findings), peak(self.program), found.gm_read, found.gm_written, count_syncs(self.source), prints, wall)
+
+
+def _poison(tensors: dict, names: frozenset[str]) -> None:
+    """A launch that must not run leaves its outputs unmistakably unwritten."""
+    for name in names:
+        t = tensors[name]
+        if t.is_floating_point():
+            t.fill_(float('nan'))
+        else:
+            t.view(torch.uint8).fill_(0xA5)
+
+
+def simulate(program: Program, tensors: dict, scalars: dict[str, int | float], options: Options, poisoned: frozenset[str] = frozenset()) -> Launch:
+    """Runs a lowered Program; outputs are written into `tensors`."""
+    key = (id(program), tuple(sorted(scalars.items())), options.chip, options.target, options.sanitize)
+    simulator = _simulators.get(key)
+    if simulator is None or simulator.source is not program:
+        simulator = _simulators[key] = Simulator(program, scalars, options.chip, options.target, options.sanitize)
+    _simulators.move_to_end(key)
+    while len(_simulators) > _KEEP:
+        _simulators.popitem(last=False)
+    return simulator.launch(tensors, poisoned, options)

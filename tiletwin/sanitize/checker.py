@@ -1,0 +1,98 @@
+"""The four checkers as one observer of the event simulation."""
+
+from __future__ import annotations
+
+from ..sim.issue import Group
+from ..sim.pipes import CoreState
+from ..sim.schedule import Wait
+from ..sim.steps import Expanded, Step
+from .blocks import BlockCheck, Touch
+from .findings import Finding
+from .initcheck import InitCheck
+from .memcheck import MemCheck
+from .racecheck import RaceCheck
+from .source import Sites
+from .synccheck import SyncCheck
+
+
+class Checker:
+    """Watches every distinct stream of a launch; `findings` folds what all of them showed."""
+
+    def __init__(self, program, statics, chip, written: set[str], poisoned: frozenset[str]):
+        self.sites = Sites(statics, program)
+        self.program, self.chip, self.written, self.poisoned = program, chip, written, poisoned
+        self.mem = MemCheck(self.sites)
+        self.blocks = BlockCheck(self.sites)
+        self.sync = SyncCheck(self.sites, chip)
+        self.out: dict[str, Finding] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """A new group of cores: nothing is ordered with, or written by, the one before."""
+        self.race = RaceCheck(self.sites, self.chip, self.written)
+        self.init = InitCheck(self.sites, self.poisoned)
+        self.touched: dict[tuple, Touch] = {}
+
+    # -- observer -----------------------------------------------------------------------------------------------------
+    def issued(self, core: CoreState, step: Step, event: tuple) -> None:
+        self.init.issued(core, step, event)
+
+    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: tuple) -> None:
+        self.race.executed(core, pipe, know, seq, step, event)
+        if self.init.poisoned:
+            self.init.executed(core, pipe, know, seq, step, event)
+        for a in step.accesses:
+            if a.span.memory in self.race.written:
+                key = (core.block, core.name, a, event[0][0])
+                if key not in self.touched:
+                    self.touched[key] = Touch(a, core.name, pipe, step.op, event)
+
+    def set_twice(self, core: CoreState, step: Step, event: tuple, earlier: tuple | None) -> None:
+        self.sync.set_twice(core, step, event, earlier)
+
+    def left_set(self, core: CoreState, key: tuple, event: tuple) -> None:
+        self.sync.left_set(core, key, event)
+
+    def overflow(self, core: CoreState, step: Step, event: tuple) -> None:
+        self.sync.overflow(core, step, event)
+
+    def stuck(self, waits: list[Wait]) -> None:
+        self.sync.stuck(waits)
+
+    def too_many_blocks(self, blocks: int, program) -> None:
+        self.sync.too_many_blocks(blocks, program)
+
+    # -- after a group ------------------------------------------------------------------------------------------------
+    def faults(self, events: list, expanded: dict[tuple, Expanded], core: str, block: int) -> None:
+        for event in events:
+            for fault in expanded[event[0]].faults if event[0] in expanded else ():
+                self.mem.fault(event, core, block, fault)
+
+    def end(self, group: Group | None) -> None:
+        """Folds the group's findings; `group` is None when all blocks ran together and ordered each other."""
+        self.keep(self.race.findings())
+        self.keep(self.init.findings(self.race.gm_tensors()))
+        if group is None:
+            return
+        for (_, _, access, _), touch in self.touched.items():
+            tensor = access.span.memory[3:]
+            es = self.program.buffers[tensor].es
+            for block in group.blocks:
+                self.blocks.add(block, tensor, group.shift(block, tensor) * es, touch)
+
+    def keep(self, findings: list[Finding]) -> None:
+        for f in findings:
+            self.out.setdefault(f.id, f)
+
+    def findings(self, same_value: set[str] = frozenset()) -> tuple[Finding, ...]:
+        out = dict(self.out)
+        for f in [*self.mem.findings(), *self.sync.findings(), *self.blocks.findings(same_value)]:
+            out.setdefault(f.id, f)
+        racing = {s.region.split('[')[0] for f in out.values() if f.word == 'race' for s in f.sides if s.region.startswith('GM ')}
+        kept = [f for f in out.values() if not (f.word == 'uninit' and f.sides[0].region.split('[')[0] in racing)]
+        return tuple(sorted(kept, key=_order))
+
+
+def _order(f: Finding) -> tuple:
+    span = f.sides[0].span if f.sides else None
+    return (('error', 'incomplete', 'review').index(f.severity), span.file if span else '', span.line if span else 0, f.word, f.id)

@@ -1,0 +1,126 @@
+"""racecheck: two accesses to one byte, one of them a write, with nothing that orders them.
+
+Rules of hardware.md 2: between pipes and cores only flags, barriers and cross flags order anything. Inside a pipe the
+next instruction may start before the previous one has finished, so the same rule holds there, except where the
+hardware orders: the scalar pipe, V on a5, and Mmad on large enough tiles.
+"""
+
+from __future__ import annotations
+
+from ..ir.ops import PIPES
+from ..sim.pipes import S, CoreState
+from ..sim.steps import Step
+from .cells import CellMap
+from .findings import Finding
+from .source import Sites, interval
+
+M, V = PIPES.index('M'), PIPES.index('V')
+SMALL_MMAD = 10  # fractals of L0C below which back-to-back Mmad need a PIPE_M barrier
+QUEUE = 16  # instructions of one pipe that can be in flight together
+_KIND = {('w', 'r'): 'RAW', ('r', 'w'): 'WAR', ('w', 'w'): 'WAW'}
+
+
+class RaceCheck:
+    """Observer of a Schedule."""
+
+    def __init__(self, sites: Sites, chip, written: set[str]):
+        self.sites, self.chip = sites, chip
+        self.written = {f'GM:{name}' for name in written}  # tensors no instruction writes cannot race
+        self.map = CellMap()
+        self.bound: dict[tuple[int, int], list] = {}
+        self.found: dict[tuple, list] = {}
+
+    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: tuple) -> None:
+        key = (core.index, id(step))
+        cells = self.bound.get(key)
+        if cells is None:
+            cells = self.bound[key] = [(self.map.get(core.index, a.span), a) for a in step.accesses
+                                        if not a.span.memory.startswith('GM:') or a.span.memory in self.written]
+        me = core.base + pipe
+        record = (seq, core, pipe, step, event)
+        for cell, access in cells:
+            mode = access.mode
+            writes = mode != 'r'
+            for other in cell.near:
+                if other.writes:
+                    self.against(other.writes, 'w', 'w' if mode in 'wa' else 'r', know, me, record, access)
+                if writes and other.reads:
+                    self.against(other.reads, 'r', 'w', know, me, record, access)
+                if other.atomics and mode != 'a':
+                    self.against(other.atomics, 'w', 'w' if writes else 'r', know, me, record, access)
+        for cell, access in cells:
+            entry = (*record, access)
+            if access.mode == 'a':
+                cell.atomics[me] = entry
+            else:
+                if access.mode != 'r':
+                    cell.writes[me] = entry
+                if access.mode != 'w':
+                    cell.reads[me] = entry
+
+    def against(self, table: dict, was: str, now: str, know: list, me: int, record: tuple, access) -> None:
+        for pipe, earlier in table.items():
+            if know[pipe] >= earlier[0]:
+                continue
+            if pipe == me and not self.same_pipe(earlier, record):
+                continue
+            a, b = earlier, record
+            key = (was, now, a[4][0][0], b[4][0][0], a[2], b[2], a[1].name, b[1].name, access.buffer, a[3].op, b[3].op)
+            entry = self.found.get(key)
+            if entry is None:
+                self.found[key] = [1, earlier, record, access]
+            else:
+                entry[0] += 1
+
+    def same_pipe(self, earlier: tuple, now: tuple) -> bool:
+        """Is an unordered pair of one pipe a hazard?"""
+        pipe = now[2]
+        if pipe == S:
+            return False
+        if pipe == V:
+            return self.chip.needs_v_barrier
+        if pipe == M:
+            return min(earlier[3].fractals, now[3].fractals) < SMALL_MMAD
+        return now[0] - earlier[0] <= QUEUE
+
+    # -- report -------------------------------------------------------------------------------------------------------
+    def findings(self) -> list[Finding]:
+        return [self.finding(key, *entry) for key, entry in self.found.items()]
+
+    def finding(self, key: tuple, count: int, earlier: tuple, now: tuple, access) -> Finding:
+        kind = _KIND[key[0], key[1]]
+        _, core_a, pipe_a, step_a, event_a, access_a = earlier
+        _, core_b, pipe_b, step_b, event_b = now
+        verb = {'r': 'reads', 'w': 'writes'}
+        sides = (self.sites.side(verb[key[0]], event_a, step_a.op, pipe_a, core_a.name, core_a.block, access_a),
+                 self.sites.side(verb[key[1]], event_b, step_b.op, pipe_b, core_b.name, core_b.block, access))
+        p, q = PIPES[pipe_a], PIPES[pipe_b]
+        message = (f'{kind} on {access.buffer}: {core_b.name} {q} {step_b.op} {verb[key[1]]} it while {core_a.name} {p} {step_a.op} '
+                   f'may still be {"reading" if key[0] == "r" else "writing"}')
+        severity = 'error'
+        if core_a is not core_b:
+            why = f'no cross-core flag orders {core_a.name} {p} before {core_b.name} {q}'
+            fix = (f"T.set_cross_flag('{p}', id) after {_line(sides[0])}, T.wait_cross_flag(id) before {_line(sides[1])}"
+                   if core_a.block == core_b.block else 'let one block own these bytes, or order the blocks with T.sync_all()')
+        elif pipe_a == pipe_b:
+            why = f'{p} starts an instruction before the previous one has finished; a barrier of the pipe is what orders them'
+            fix = f"T.pipe_barrier('{p.lower()}') before {_line(sides[1])}"
+            if pipe_a == V:
+                severity = 'review'
+                why += '. AscendC inserts it, PTO does not'
+        else:
+            why = f'no flag or barrier makes {q} wait until {p} is done with these bytes'
+            fix = f"T.set_flag('{p.lower()}', '{q.lower()}', id) after {_line(sides[0])}, T.wait_flag('{p.lower()}', '{q.lower()}', id) before {_line(sides[1])}"
+            if S in (pipe_a, pipe_b):
+                fix += ', or T.barrier_all() between them'
+        return Finding('racecheck', 'race', severity, message, sides, why, fix, interval(access_a.span, access.span), count)
+
+    def gm_tensors(self) -> set[str]:
+        """GM tensors that take part in a race."""
+        return {access.span.memory for _, _, _, access in self.found.values() if access.span.memory.startswith('GM:')}
+
+
+def _line(side) -> str:
+    return f'line {side.span.line}' if side.span else side.op
+
+

@@ -1,0 +1,344 @@
+"""Event simulation of cooperating cores: seven asynchronous in-order pipes each, flags, barriers, cross-core flags.
+
+One pass yields the modelled time of every instruction and, through the knowledge vectors of `pipes`, which
+instructions are ordered. Observers (`sanitize`) see each instruction with the knowledge it starts with.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Callable, Protocol
+
+from ..ir.ops import PIPES
+from .pipes import NP, S, CoreState, Message, Queued
+from .result import CORES
+from .steps import ALL, Expanded, Step
+
+
+class Observer(Protocol):
+    def issued(self, core: CoreState, step: Step, event: tuple) -> None: ...
+    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: tuple) -> None: ...
+    def set_twice(self, core: CoreState, step: Step, event: tuple, earlier: tuple) -> None: ...
+    def overflow(self, core: CoreState, step: Step, event: tuple) -> None: ...
+    def left_set(self, core: CoreState, key: tuple, event: tuple) -> None: ...
+    def stuck(self, waits: list['Wait']) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """One blocked pipe of a deadlock."""
+
+    core: CoreState
+    pipe: int
+    step: Step
+    event: tuple
+    last_set: Any  # event that last set the flag, or None
+
+
+@dataclass
+class Outcome:
+    """Raw timeline: slices are (core index, pipe, start, end, step, event, kind)."""
+
+    cycles: float = 0.0
+    slices: list = field(default_factory=list)
+    arrows: list = field(default_factory=list)
+    finished: bool = True
+    cores: list[CoreState] = field(default_factory=list)
+
+
+class Schedule:
+    """Runs the streams of the cores of one block, or of all blocks when they synchronise with one another."""
+
+    def __init__(self, streams: dict[tuple[int, int], list], vectors: int, expand: Callable[[tuple], Expanded], cost, chip,
+                 observers: tuple[Observer, ...] = ()):
+        self.expand, self.cost, self.chip, self.observers = expand, cost, chip, observers
+        self.vectors = vectors
+        self.pipes = len(streams) * NP
+        self.cores = [CoreState(i, CORES[c], b, ev, self.pipes) for i, ((b, c), ev) in enumerate(streams.items())]
+        self.groups: dict[int, list[CoreState]] = {}
+        for core in self.cores:
+            self.groups.setdefault(core.block, []).append(core)
+        self.out = Outcome(cores=self.cores)
+        self.arrived: list[CoreState] = []
+        self.mode0: dict[tuple[str, int], dict[int, deque]] = {}
+        self.targets: list = [[[] for _ in range(NP)] for _ in self.cores]  # arrows waiting for the next slice
+        self.flag_cycles, self.issue_cycles = cost.flag(), cost.scalar('issue')
+
+    # -- running ------------------------------------------------------------------------------------------------------
+    def run(self) -> Outcome:
+        moved = True
+        while moved:
+            moved = False
+            for core in self.cores:
+                moved |= self.issue(core)
+                for p in range(NP):
+                    if core.queues[p]:
+                        moved |= self.drain(core, p)
+        out = self.out
+        out.finished = all(c.position >= len(c.events) and not c.pending and c.drained() for c in self.cores)
+        out.cycles = max((max(c.now, *c.free, *c.landed) for c in self.cores), default=0.0)
+        if not out.finished:
+            waits = self.waits()
+            for o in self.observers:
+                o.stuck(waits)
+        else:
+            for core in self.cores:
+                for key, queue in core.flags.items():
+                    for message in queue:
+                        for o in self.observers:
+                            o.left_set(core, key, message.ref)
+        return out
+
+    def waits(self) -> list[Wait]:
+        out = []
+        for core in self.cores:
+            for p in range(NP):
+                if core.queues[p]:
+                    q = core.queues[p][0]
+                    out.append(Wait(core, p, q.step, q.event, self.last_set(core, q.step)))
+            if core.pending:
+                step = core.pending[0]
+                if not (step.kind == 'barrier' and step.pipe == ALL and not core.drained()):
+                    out.append(Wait(core, S, step, core.waiting, self.last_set(core, step)))
+        return out
+
+    def last_set(self, core: CoreState, step: Step):
+        if step.kind == 'wait':
+            return core.last_set.get((step.other, step.pipe, step.ident))
+        if step.kind == 'cwait':
+            return core.cross_last.get(step.ident)
+        return None
+
+    # -- the scalar unit ----------------------------------------------------------------------------------------------
+    def issue(self, core: CoreState) -> bool:
+        moved = False
+        while True:
+            if not core.pending:
+                if core.position >= len(core.events):
+                    return moved
+                event = core.events[core.position]
+                core.position += 1
+                core.waiting = event
+                core.pending.extend(self.expand(event[0]).steps)
+                moved = True
+                continue
+            step, event = core.pending[0], core.waiting
+            if core.counted is not step:
+                core.counted = step
+                if step.kind == 'set':
+                    self.balance(core, step, event)
+                elif step.kind == 'wait':
+                    key = (step.other, step.pipe, step.ident)
+                    core.ahead[key] = core.ahead.get(key, 0) - 1
+            if step.pipe not in (S, ALL) and step.kind != 'sync_all':
+                if step.kind == 'op':
+                    for o in self.observers:
+                        o.issued(core, step, event)
+                core.queues[step.pipe].append(Queued(step, event, core.now, core.scalar_know))
+                core.now += self.issue_cycles
+            elif not self.scalar_step(core, step, event):
+                return moved
+            core.pending.popleft()
+            core.counted = None
+            moved = True
+
+    def scalar_step(self, core: CoreState, step: Step, event: tuple) -> bool:
+        kind = step.kind
+        if kind == 'op':
+            for o in self.observers:
+                o.issued(core, step, event)
+            seq = core.count[S] + 1
+            for o in self.observers:
+                o.executed(core, S, core.scalar_know, seq, step, event)
+            core.count[S] = seq
+            know = list(core.scalar_know)
+            know[core.base + S] = seq
+            core.scalar_know = know
+            self.slice(core, S, core.now, core.now + step.cycles, step, event, 'op')
+            core.now += step.cycles
+        elif kind == 'barrier':
+            if step.pipe == S:
+                return True
+            if not core.drained():
+                return False
+            start = core.now
+            know = list(core.scalar_know)
+            for p in range(NP):
+                know = list(map(max, know, core.know[p]))
+            for p in range(NP):
+                know[core.base + p] = core.count[p]
+            core.scalar_know = know
+            core.now = max(core.now, *core.free, *core.landed) + self.cost.pipe_barrier('ALL')
+            self.slice(core, S, start, core.now, step, event, 'barrier')
+        elif kind == 'set':
+            self.post(core, step, event, core.now, core.scalar_know)
+            core.now += self.flag_cycles
+        elif kind == 'wait':
+            message = self.take(core, step)
+            if message is None:
+                return False
+            self.scalar_wait(core, step, event, message, self.flag_cycles)
+        elif kind == 'cset':
+            self.post_cross(core, step, event, core.now, core.scalar_know)
+            core.now += self.cost.cross_flag()
+        elif kind == 'cwait':
+            message = self.take(core, step)
+            if message is None:
+                return False
+            self.scalar_wait(core, step, event, message, self.cost.cross_flag())
+        elif kind == 'sync_all':
+            return self.sync_all(core, step, event)
+        return True
+
+    def scalar_wait(self, core: CoreState, step: Step, event: tuple, message: Message, cycles: float) -> None:
+        start = core.now
+        core.now = max(core.now, message.time) + cycles
+        core.count[S] += 1
+        know = list(map(max, core.scalar_know, message.know))
+        know[core.base + S] = core.count[S]
+        core.scalar_know = know
+        index = self.slice(core, S, start, core.now, step, event, 'wait')
+        if message.slice >= 0:
+            self.out.arrows.append((message.slice, index, _flag_name(step)))
+
+    def sync_all(self, core: CoreState, step: Step, event: tuple) -> bool:
+        if core not in self.arrived:
+            self.arrived.append(core)
+        if len(self.arrived) < len(self.cores):
+            return False
+        know = [0] * self.pipes
+        for c in self.cores:
+            know = list(map(max, know, c.scalar_know))
+        time = max(c.now for c in self.cores) + self.cost.sync_all(len(self.cores))
+        for c in self.cores:
+            c.now, c.scalar_know = time, know
+            if c is not core:
+                c.pending.popleft()
+                c.counted = None
+        self.arrived = []
+        return True
+
+    # -- a pipe -------------------------------------------------------------------------------------------------------
+    def drain(self, core: CoreState, p: int) -> bool:
+        queue, moved = core.queues[p], False
+        while queue:
+            q = queue[0]
+            step = q.step
+            if core.joined[p] is not q.know:
+                core.joined[p] = q.know
+                core.know[p] = list(map(max, core.know[p], q.know))
+            start = max(core.free[p], q.issued)
+            kind = step.kind
+            if kind == 'op':
+                seq = core.count[p] + 1
+                for o in self.observers:
+                    o.executed(core, p, core.know[p], seq, step, q.event)
+                core.count[p] = seq
+                core.free[p] = start + step.cycles
+                core.landed[p] = max(core.landed[p], core.free[p] + step.latency)
+                core.busy[p] += step.cycles
+                self.slice(core, p, start, core.free[p], step, q.event, 'op')
+            elif kind == 'wait' or kind == 'cwait':
+                message = self.take(core, step)
+                if message is None:
+                    return moved
+                core.count[p] += 1
+                core.know[p] = list(map(max, core.know[p], message.know))
+                core.free[p] = max(start, message.time) + self.flag_cycles
+                if message.time > start:
+                    self.slice(core, p, start, message.time, step, q.event, 'wait')
+                if message.slice >= 0:
+                    self.targets[core.index][p].append((message.slice, _flag_name(step)))
+            elif kind == 'set':
+                core.free[p] = start + self.flag_cycles
+                self.post(core, step, q.event, max(core.free[p], core.landed[p]), self.finished(core, p))
+            elif kind == 'cset':
+                core.free[p] = start + self.flag_cycles
+                self.post_cross(core, step, q.event, max(start, core.landed[p]) + self.cost.cross_flag(), self.finished(core, p))
+            elif kind == 'barrier':
+                core.know[p] = self.finished(core, p)
+                core.free[p] = max(start, core.landed[p]) + self.cost.pipe_barrier(PIPES[p])
+            queue.popleft()
+            moved = True
+        return moved
+
+    def finished(self, core: CoreState, p: int) -> list:
+        know = list(core.know[p])
+        know[core.base + p] = core.count[p]
+        return know
+
+    def take(self, core: CoreState, step: Step) -> Message | None:
+        if step.kind == 'wait':
+            key = (step.other, step.pipe, step.ident)
+            queue = core.flags.get(key)
+        else:
+            queue = core.cross.get(step.ident)
+        return queue.popleft() if queue else None
+
+    def slice(self, core: CoreState, p: int, start: float, end: float, step: Step, event: tuple, kind: str) -> int:
+        index = len(self.out.slices)
+        self.out.slices.append((core.index, p, start, end, step, event, kind))
+        if kind == 'op' and self.targets[core.index][p]:
+            self.out.arrows += [(source, index, name) for source, name in self.targets[core.index][p]]
+            self.targets[core.index][p] = []
+        return index
+
+    # -- flags --------------------------------------------------------------------------------------------------------
+    def balance(self, core: CoreState, step: Step, event: tuple) -> None:
+        """A flag is one bit: in issue order at most one set may be ahead of the waits."""
+        key = (step.pipe, step.other, step.ident)
+        core.ahead[key] = core.ahead.get(key, 0) + 1
+        if core.ahead[key] > 1:
+            for o in self.observers:
+                o.set_twice(core, step, event, core.issued_set.get(key))
+        core.issued_set[key] = event
+
+    def post(self, core: CoreState, step: Step, event: tuple, time: float, know: list) -> None:
+        key = (step.pipe, step.other, step.ident)
+        core.last_set[key] = event
+        core.flags.setdefault(key, deque()).append(Message(time, know, event, len(self.out.slices) - 1))
+
+    def post_cross(self, core: CoreState, step: Step, event: tuple, time: float, know: list) -> None:
+        message = Message(time, know, (core, event), len(self.out.slices) - 1)
+        group = self.groups[core.block]
+        vectors = group[1:]
+        if step.other == 2 and core.name == 'AIC':
+            for v in vectors:
+                self.deliver(v, step, message)
+        elif step.other == 2:
+            self.gather(core, step, message, vectors, [group[0]], ('group', core.block))
+        elif step.other == 1:
+            self.gather(core, step, message, vectors, vectors, ('pair', core.block))
+        else:
+            kind = [c for c in self.cores if (c.name == 'AIC') == (core.name == 'AIC')]
+            self.gather(core, step, message, kind, kind, ('all', core.name == 'AIC'))
+
+    def gather(self, core: CoreState, step: Step, message: Message, senders: list, receivers: list, scope: tuple) -> None:
+        """The flag is raised once every sender has set it."""
+        waiting = self.mode0.setdefault((scope, step.ident), {c.index: deque() for c in senders})
+        waiting[core.index].append(message)
+        for r in receivers:
+            r.cross_last[step.ident] = message.ref
+        if all(waiting.values()):
+            parts = [q.popleft() for q in waiting.values()]
+            know = parts[0].know
+            for part in parts[1:]:
+                know = list(map(max, know, part.know))
+            last = max(parts, key=lambda m: m.time)
+            for r in receivers:
+                self.deliver(r, step, Message(last.time, know, last.ref, last.slice))
+
+    def deliver(self, core: CoreState, step: Step, message: Message) -> None:
+        queue = core.cross.setdefault(step.ident, deque())
+        queue.append(message)
+        core.cross_last[step.ident] = message.ref
+        if len(queue) > self.chip.cross_counter:
+            for o in self.observers:
+                o.overflow(core, step, message.ref[1])
+
+
+def _flag_name(step: Step) -> str:
+    if step.kind == 'cwait':
+        return f'cross {step.ident}'
+    return f'{PIPES[step.other]}->{PIPES[step.pipe]} {step.ident}'
