@@ -1,0 +1,175 @@
+"""Library instructions: reductions, gathers, sorting, transposition and the raw repeat forms."""
+
+from __future__ import annotations
+
+from ...ir import expr as E
+from ...ir.nodes import Instr, Region
+from .vector import Vector
+
+
+class Library(Vector):
+    def es(self, r: Region) -> int:
+        return self.buffer(r.buffer).es
+
+    def op_reduce(self, s: Instr, dst: Region, src: Region) -> None:
+        at = s.attrs
+        kind = str(at['kind']).removeprefix('reduce_')
+        dim = at['dim']
+        rows, cols = self.number(at['M']), self.number(at['N'])
+        pitch = self.number(at['pitch']) if at.get('pitch') is not None else cols
+        clear = bool(at.get('clear', True))
+        half_sum = kind == 'sum' and self.dtype(src) == 'float16' and self.target != 'pto'
+        narrow = self.dtype(dst) != 'float32' and kind == 'sum'
+        plain = isinstance(rows, int) and isinstance(cols, int) and pitch == cols and rows > 0 and cols > 0
+        # half sums go through WholeReduceSum: the general form reproduces its limits
+        if plain and (not (half_sum and clear) or dim != 0 and cols <= 128 and cols % 16 == 0):
+            n = rows if dim != 0 else cols
+            tile = self.source(src, (rows, cols))
+            if clear:
+                out = self.target_of(dst, (n,), narrow)
+                self.emit(f'reduce_{"rows" if dim != 0 else "columns"}({out}, {tile}, {kind!r})')
+            else:
+                out = self.target_of(dst, (n,), narrow, keep=True)
+                part = self.scratch(self.values_type(dst), (n,))
+                self.emit(f'reduce_{"rows" if dim != 0 else "columns"}({part}, {tile}, {kind!r})')
+                fn = {'sum': 'add', 'max': 'maximum', 'min': 'minimum'}[kind]
+                self.emit(f'{fn}({out}, {part}, {out})')
+            return
+        self.emit(f'reduce_tile({self.tail(dst, True)}, {self.tail(src)}, {kind!r}, {dim}, {rows}, {cols}, {pitch}, {clear}, {half_sum})')
+
+    def values_type(self, r: Region) -> str:
+        d = self.dtype(r)
+        return 'float32' if 'float' in d else d
+
+    # -- gathers ------------------------------------------------------------------------------------------------------
+    def op_gather(self, s, dst, src, offsets, base):
+        count = E.emin(E.product(dst.extents), E.product(offsets.extents))
+        n = self.number(count)
+        fn = 'gather_pto' if self.target == 'pto' else 'gather'
+        off = self.tail(offsets, self.target == 'pto')
+        self.emit(f'{fn}({self.target_of(dst, (n,), False)}, {self.tail(src)}, {self.unsigned(off, offsets)}, {self.number(base)}, {self.es(src)}, {n})')
+
+    def unsigned(self, text: str, r: Region) -> str:
+        return f'{text}.view("uint32")' if self.dtype(r) == 'int32' else text
+
+    def op_gatherb(self, s, dst, src, offsets, *rest):
+        numbers = ', '.join(str(self.number(v)) for v in rest)
+        self.emit(f'gather_blocks({self.tail(dst, True)}, {self.tail(src)}, {self.unsigned(self.tail(offsets), offsets)}, {numbers}, {self.es(src)})')
+
+    def op_gather_mask(self, s, dst, src, how):
+        if isinstance(how, Region):
+            n = self.count(how)
+            index = self.target_of(how, (n,), False, keep=True) if self.target != 'pto' else self.source(how, (n,))
+            fn = 'mask_indices_pto' if self.target == 'pto' else 'mask_indices'
+            self.emit(f'{fn}({self.tail(dst, True)}, {self.tail(src)}, {index}, {self.es(src)})')
+        else:
+            text = how if isinstance(how, str) else how.value
+            self.emit(f'mask_pattern({self.tail(dst, True)}, {self.source(src, (self.count(src),))}, {text!r})')
+
+    def op_gathermask_experiment(self, s, dst, src, pattern, mode, mask, blk, repeat, rep0, rep1, rsvd):
+        counter = str(mode).lower() in ('true', '1', 'counter')
+        numbers = ', '.join(str(self.number(v)) for v in (mask, blk, repeat, rep0, rep1))
+        self.number(rsvd)
+        self.emit(f'mask_bits({self.tail(dst, True)}, {self.tail(src)}, {self.tail(pattern)}, {counter}, {numbers}, {self.es(src)})')
+
+    # -- sorting ------------------------------------------------------------------------------------------------------
+    def op_sort32(self, s, dst, values, payload):
+        n = self.count(values)
+        self.emit(f'sort32({self.tail(dst, True)}, {self.source(values, (n,))}, {self.source(payload, (n,))}, {self.dtype(values)!r})')
+
+    def op_sort(self, s, dst, src, actual):
+        self.emit(f'sort({self.tail(dst, True)}, {self.tail(src, True)}, {self.number(actual)}, {self.dtype(src)!r})')
+
+    def op_topk(self, s, dst, src, k, actual):
+        self.emit(f'topk({self.tail(dst, True)}, {self.tail(src, True)}, {self.number(k)}, {self.number(actual)}, {self.es(src)}, {self.dtype(src)!r})')
+
+    def op_merge_sort(self, s, dst, *lists):
+        texts = [self.source(x, (self.count(x),)) for x in lists]
+        self.emit(f'merge_sort({self.tail(dst, True)}, {", ".join(texts)})')
+
+    def op_transpose(self, s, dst, src):
+        dims = self.buffer(src.buffer).dims
+        rows, cols = dims if len(dims) == 2 else (16, 16)
+        fn = 'transpose_pto' if self.target == 'pto' else 'transpose'
+        self.emit(f'{fn}({self.tail(dst, True)}, {self.tail(src)}, {rows}, {cols})')
+
+    # -- raw repeat forms ---------------------------------------------------------------------------------------------
+    def whole(self, kind: str, dst: Region, src: Region, mask, repeat, dst_rep, src_blk, src_rep, order: str = 'ORDER_ONLY_VALUE') -> None:
+        numbers = ', '.join(str(self.number(v)) for v in (mask, repeat, dst_rep, src_blk, src_rep))
+        self.emit(f'whole_reduce({self.tail(dst, True)}, {self.tail(src)}, {kind!r}, {numbers}, {self.es(src)}, {self.dtype(src)!r}, {order!r})')
+
+    def op_wholereducemax(self, s, *args):
+        self.whole('max', *args)
+
+    def op_wholereducemin(self, s, *args):
+        self.whole('min', *args)
+
+    def op_wholereducesum(self, s, *args):
+        self.whole('sum', *args)
+
+    def by_block(self, kind: str, dst: Region, src: Region, *rest) -> None:
+        numbers = ', '.join(str(self.number(v)) for v in rest)
+        self.emit(f'block_reduce({self.tail(dst, True)}, {self.tail(src)}, {kind!r}, {numbers}, {self.es(src)})')
+
+    def op_block_reduce_max(self, s, *args):
+        self.by_block('max', *args)
+
+    def op_block_reduce_min(self, s, *args):
+        self.by_block('min', *args)
+
+    def op_block_reduce_sum(self, s, *args):
+        self.by_block('sum', *args)
+
+    def op_reduce_sum_experiment(self, s, dst, src, count):
+        n = self.number(count)
+        self.emit(f'add.reduce({self.source(src, (1, n))}, axis=1, out={self.target_of(dst, (1,))})')
+
+    def op_reduce_sum_mask_experiment(self, s, dst, src, *rest):
+        numbers = ', '.join(str(self.number(v)) for v in rest)
+        self.emit(f'sum_masked({self.tail(dst, True)}, {self.tail(src)}, {numbers}, {self.es(src)})')
+
+    def op_sum_experiment(self, s, dst, src, *rest):
+        numbers = ', '.join(str(self.number(v)) for v in rest)
+        self.emit(f'sum_rows({self.tail(dst, True)}, {self.tail(src)}, {numbers})')
+
+    def op_bilinear_interpolation(self, s, dst, src0, offsets, src1, *rest):
+        numbers = ', '.join(str(self.number(v)) for v in rest)
+        texts = [self.tail(dst, True), self.tail(src0), self.unsigned(self.tail(offsets), offsets), self.tail(src1), numbers]
+        self.emit(f'bilinear({", ".join(texts)}, {self.es(src0)}, {self.dtype(src0)!r})')
+
+    # -- cube ---------------------------------------------------------------------------------------------------------
+    def op_mma(self, s: Instr, a: Region, b: Region, c: Region, init) -> None:
+        at = s.attrs
+        m = self.static(at.get('M', c.extents[-2]), 'M')
+        n = self.static(at.get('N', c.extents[-1]), 'N')
+        k = self.static(at.get('K', a.extents[-1]), 'K')
+        ta, tb = bool(at.get('transpose_A')), bool(at.get('transpose_B'))
+        ma = self.matrix_view(a, m, k, ta != (a.buffer in self.turned))
+        mb = self.matrix_view(b, k, n, tb != (b.buffer in self.turned))
+        mc = self.view(c.buffer, self.offset(c), (m, n), torch=True)
+        out = mc
+        if self.place(c.buffer).exact:
+            out = self.fresh('acc')
+            self.emit(f'{out} = {mc}.to(float32_t)')
+            self.after.append(f'{mc}.copy_({out})')
+        first = E.as_expr(init)
+        fn = 'mma_int' if self.dtype(c) == 'int32' else 'mma_float'
+        if isinstance(first, E.Const) and fn == 'mma_float':
+            self.emit(f'mm({ma}, {mb}, out={out})' if first.value else f'{out}.addmm_({ma}, {mb})')
+        else:
+            self.emit(f'{fn}({ma}, {mb}, {out}, {self.expr(first)})')
+
+    op_gemm_v0 = op_mma
+
+    def matrix_view(self, r: Region, rows: int, cols: int, transposed: bool) -> str:
+        """A torch matrix of a leading-dim slice; the stored form is the transpose when `transposed`."""
+        pitch = self.tile_pitch(r, rows, cols, transposed)
+        strides = (1, pitch) if transposed else (pitch, 1)
+        text = self.view(r.buffer, self.offset(r), (rows, cols), strides, torch=True)
+        return f'{text}.to(float32_t)' if self.place(r.buffer).exact else text
+
+    def tile_pitch(self, r: Region, rows: int, cols: int, transposed: bool) -> int:
+        if r.buffer in self.turned:
+            return self.buffer(r.buffer).dims[-2]
+        return self.buffer(r.buffer).dims[-1]
+
