@@ -99,8 +99,10 @@ def counts(findings: Iterable[Finding]) -> str:
     return ', '.join(f'{n} {label}' for label, n in tally.items())
 
 
-def verdict_line(verdict: Verdict, what: str = '') -> Text:
-    text = Text('verdict: ', 'bold').append(verdict.level, STYLES[verdict.level])
+def verdict_line(verdict: Verdict, what: str = '', failed: bool = False) -> Text:
+    """`failed`: something other than a finding is wrong, the numbers or the launch itself."""
+    level = 'error' if failed else verdict.level
+    text = Text('verdict: ', 'bold').append(level, STYLES[level])
     if verdict.findings:
         text.append(f' ({counts(verdict.findings)})', 'not bold')
     return text.append(f'  {what}' if what else '', 'not bold')

@@ -1,0 +1,214 @@
+"""The front door: `tiletwin check | lower | trace | doctor | list`.
+
+Exit status: 0 clean, 1 findings or wrong numbers, 2 usage or environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Sequence
+
+from .errors import CallError, EnvironmentError_, TileTwinError
+
+if TYPE_CHECKING:
+    from .harness.gather import Result
+
+CLEAN, FOUND, USAGE = 0, 1, 2
+FORMAT = 1  # of the JSON documents; grows when a key changes its meaning
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog='tiletwin', description='Check and time Ascend tile kernels without an NPU.',
+                                  epilog='exit status: 0 clean, 1 findings or wrong numbers, 2 usage or environment')
+    commands = top.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument('--arch', metavar='CHIP', help='a2, a3 or a5; check also takes all. Default a3, or what a script asks for itself')
+    common.add_argument('--json', action='store_true', help='one JSON document on standard output')
+    common.add_argument('--case', metavar='NAME', help='only the case of this name')
+    common.add_argument('--mode', choices=('expert', 'developer'), default='expert', help='which form of an operator (default expert)')
+
+    def add(name: str, what: str, **kwargs: Any) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=what, description=what, **kwargs)
+
+    check = add('check', 'run operators or scripts and judge every kernel', parents=[common])
+    check.add_argument('what', nargs='+', metavar='OP|FILE', help='an operator of `tiletwin list`, a Python file, or all')
+    check.add_argument('--strict', action='store_true', help='review findings fail as well')
+    check.add_argument('--limit', type=int, default=20, metavar='N', help='print at most N findings (default 20)')
+    lower = add('lower', 'print the tile program of every kernel', parents=[common])
+    lower.add_argument('what', nargs=1, metavar='OP|FILE', help='an operator (its first case) or a Python file')
+    trace = add('trace', 'write the modelled timeline of the longest launch as Chrome JSON', parents=[common])
+    trace.add_argument('what', nargs=1, metavar='OP|FILE', help='an operator (its first case) or a Python file')
+    trace.add_argument('-o', '--output', default='trace.json', metavar='FILE', help='default trace.json')
+    for name, text in (('doctor', 'what is installed here and what works'), ('list', 'operators with their modes, chips and cases')):
+        add(name, text).add_argument('--json', action='store_true', help='one JSON document on standard output')
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    try:
+        args = parser().parse_args(argv)
+    except SystemExit as end:  # argparse has printed the help or the error
+        return int(end.code or 0)
+    try:
+        status = _COMMANDS[args.command](args)
+        sys.stdout.flush()
+        return status
+    except TileTwinError as error:
+        _complain(error)
+        return USAGE if isinstance(error, EnvironmentError_) else FOUND
+    except BrokenPipeError:
+        # The reader has left; keep the interpreter from complaining about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLEAN
+    except KeyboardInterrupt:
+        print('tiletwin: interrupted', file=sys.stderr)
+        return USAGE
+
+
+def _complain(error: TileTwinError) -> None:
+    label = 'error' if error.word == 'error' else f'error[{error.word}]'
+    print(f'tiletwin: {label} {error}', file=sys.stderr)
+
+
+def _document(command: str, **parts: Any) -> None:
+    print(json.dumps({'format': FORMAT, 'command': command, **parts}, indent=1))
+
+
+def _gather(args: argparse.Namespace, first_only: bool = False) -> list['Result']:
+    from .harness.gather import Request, gather
+
+    return gather(Request(tuple(args.what), args.arch, args.mode, args.case, first_only, quiet=args.json))
+
+
+# -- check --------------------------------------------------------------------------------------------------------------
+def _check(args: argparse.Namespace) -> int:
+    results = _gather(args)
+    status = _status(results, args.strict)
+    if args.json:
+        _document('check', status=status, results=[_json(r) for r in results])
+    else:
+        _print_results(results, args.limit)
+    return status
+
+
+def _status(results: list['Result'], strict: bool) -> int:
+    levels = {launch.verdict.level for r in results for launch in r.launches}
+    bad = {'incomplete', 'error'} | ({'review'} if strict else set())
+    return FOUND if levels & bad or not all(r.ok for r in results) else CLEAN
+
+
+def _json(r: 'Result') -> dict[str, Any]:
+    from .report.jsonout import launch
+
+    return {'name': r.name, 'chip': r.chip, 'case': r.case, 'mode': r.mode, 'ok': r.ok, 'message': r.message, 'skipped': r.skipped,
+            'refusal': None if r.refusal is None else {'class': r.refusal.word, 'text': str(r.refusal)},
+            'launches': [launch(record) for record in r.launches]}
+
+
+def _print_results(results: list['Result'], limit: int) -> None:
+    from .report.console import Row, make_console, merged, print_launches
+    from .report.findings import print_findings, verdict_line
+    from .sanitize.findings import Verdict
+
+    console = make_console()
+    findings, also = merged((f'{r.title} on {launch.chip}', launch) for r in results for launch in r.launches)
+    print_findings(console, findings, also, limit)
+    for r in results:
+        if r.refusal is not None:
+            console.print(f'tiletwin: error[{r.refusal.word}] {r.refusal}\n', soft_wrap=True)
+    rows = [Row(r.title if len(r.launches) == 1 else f'{r.title} {launch.program.name}', launch, 'ok' if r.ok else 'WRONG')
+            for r in results for launch in r.launches]
+    if rows:
+        print_launches(console, rows)
+    for r in results:
+        if r.skipped:
+            console.print(f'skipped: {r.skipped}', soft_wrap=True)
+        elif r.message and not r.ok:
+            console.print(f'{r.title}: {r.message.rstrip()}', soft_wrap=True)
+        elif not r.launches and r.refusal is None:
+            console.print(f'{r.title}: no kernel was launched', soft_wrap=True)
+    wrong = sum(not r.ok for r in results)
+    outcome = f'{len(rows)} launches' + (f', {wrong} of {len(results)} results wrong' if wrong else '')
+    console.print(verdict_line(Verdict(tuple(findings)), outcome, failed=wrong > 0))
+
+
+# -- lower and trace ----------------------------------------------------------------------------------------------------
+def _launches(args: argparse.Namespace) -> list:
+    """Launches of an operator's first case, or of the case named; every launch of a script."""
+    if args.arch == 'all' or args.what == ['all']:
+        raise EnvironmentError_(f'{args.command} takes one kernel at a time', instead='an operator or a file, and --arch a2, a3 or a5')
+    (result,) = _gather(args, first_only=True)
+    if result.refusal is not None:
+        raise result.refusal
+    if not result.launches:
+        raise CallError(f'{result.title} launched no kernel' + (f'\n{result.message}' if result.message else ''))
+    return result.launches
+
+
+def _lower(args: argparse.Namespace) -> int:
+    from .ir.printer import text
+
+    programs: dict[str, Any] = {}
+    for launch in _launches(args):
+        programs.setdefault(text(launch.program).rstrip('\n'), launch)
+    if args.json:
+        _document('lower', kernels=[{'kernel': launch.program.name, 'chip': launch.chip, 'text': body} for body, launch in programs.items()])
+    else:
+        print('\n\n'.join(programs))
+    return CLEAN
+
+
+def _trace(args: argparse.Namespace) -> int:
+    from .report.trace import dumps
+
+    path = Path(args.output)
+    if not path.parent.is_dir():
+        raise EnvironmentError_(f'no folder {str(path.parent)!r}', instead='an existing folder for -o')
+    launches = _launches(args)
+    launch = max(launches, key=lambda record: record.cycles)
+    path.write_text(dumps(launch), encoding='utf-8')
+    if args.json:
+        _document('trace', kernel=launch.program.name, chip=launch.chip, modelled_us=round(launch.microseconds, 3), launches=len(launches), file=str(path))
+    else:
+        chosen = f', the longest of {len(launches)} launches' if len(launches) > 1 else ''
+        print(f'{path}: {launch.program.name} on {launch.chip}, {launch.microseconds:.2f} us modelled{chosen}')
+    return CLEAN
+
+
+# -- doctor and list ----------------------------------------------------------------------------------------------------
+def _doctor(args: argparse.Namespace) -> int:
+    from .report.doctor import checks
+
+    rows = checks()
+    if args.json:
+        _document('doctor', checks=[vars(c) for c in rows])
+    else:
+        for c in rows:
+            print(f'{"ok" if c.ok else "--":<3}{c.name:<14}{c.text}' + ('' if c.ok or not c.fix else f'  ({c.fix})'))
+    return CLEAN if all(c.ok for c in rows if c.needed) else USAGE
+
+
+def _list(args: argparse.Namespace) -> int:
+    from .harness.registry import operators
+
+    rows = [{'name': o.name, 'modes': list(o.modes), 'chips': list(o.chips), 'cases': [c.name for c in o.cases]} for o in operators().values()]
+    if args.json:
+        _document('list', operators=rows)
+        return CLEAN
+    for row in rows:
+        print(f'{row["name"]}  modes: {", ".join(row["modes"])}  chips: {", ".join(row["chips"])}')
+        for case in row['cases']:
+            print(f'  {case}')
+    return CLEAN
+
+
+_COMMANDS = {'check': _check, 'lower': _lower, 'trace': _trace, 'doctor': _doctor, 'list': _list}
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,145 @@
+"""From names on a command line to judged launches: the cases of operators, and scripts."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Sequence
+
+from ..errors import EnvironmentError_, TileTwinError
+from ..machine.chip import CHIPS, chip as chip_of
+from ..sim.result import Launch
+
+DEFAULT_CHIP = 'a3'
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run. `arch` is a chip, 'all', or None for the default."""
+
+    names: tuple[str, ...]
+    arch: str | None = None
+    mode: str = 'expert'
+    case: str | None = None
+    first_only: bool = False  # only the first case of an operator
+    quiet: bool = False  # what scripts print goes to standard error
+
+    @property
+    def chips(self) -> list[str]:
+        if self.arch == 'all':
+            return list(CHIPS)
+        return [chip_of(self.arch or DEFAULT_CHIP).name]
+
+
+@dataclass
+class Result:
+    """One case of an operator on one chip, or one script."""
+
+    name: str
+    chip: str
+    case: str = ''
+    mode: str = ''
+    ok: bool = True
+    message: str = ''  # what is wrong with the numbers, or how the script failed
+    launches: list[Launch] = field(default_factory=list)
+    refusal: TileTwinError | None = None
+    skipped: str = ''  # the reason
+
+    @property
+    def title(self) -> str:
+        return f'{self.name} {self.case}'.rstrip()
+
+
+def usage(what: str, instead: str) -> EnvironmentError_:
+    return EnvironmentError_(what, instead=instead)
+
+
+def is_file(name: str) -> bool:
+    return name.endswith('.py') or '/' in name
+
+
+def gather(request: Request) -> list[Result]:
+    """Everything the request names, run. All names are checked before anything runs."""
+    chips = request.chips
+    plan: list[Any] = [item for name in request.names for item in ([_file(name)] if is_file(name) else _operators(name))]
+    jobs = [(item, chip, _wanted(item, chip, request)) for item in plan for chip in chips]
+    out: list[Result] = []
+    for item, chip, wanted in jobs:
+        if isinstance(item, Path):
+            out.append(_run_file(item, chip if request.arch else None, request.quiet))
+        elif isinstance(wanted, str):
+            out.append(Result(item.name, chip, mode=request.mode, skipped=wanted))
+        else:
+            out += [_run_case(item, case, chip, request.mode, f'{i + 1} of {len(wanted)}') for i, case in enumerate(wanted)]
+    _progress('')
+    return out
+
+
+def _file(name: str) -> Path:
+    path = Path(name)
+    if not path.is_file():
+        raise usage(f'no file {name!r}', 'a Python file that launches kernels, or an operator of `tiletwin list`')
+    return path
+
+
+def _operators(name: str) -> list[Any]:
+    from .registry import operators
+
+    known = operators()
+    if name == 'all':
+        return list(known.values())
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        raise usage(f'no operator {name!r}' + (f'; did you mean {near[0]!r}?' if near else ''),
+                    'one of ' + ', '.join(known) + '; or a file whose name ends in .py')
+    return [known[name]]
+
+
+def _wanted(item: Any, chip: str, request: Request) -> Sequence[Any] | str:
+    """The cases of an operator to run; the reason when it has no such form and the request was for everything."""
+    if isinstance(item, Path):
+        return ()
+    for have, want, option, unasked in ((item.chips, chip, '--arch', request.arch == 'all'), (item.modes, request.mode, '--mode', 'all' in request.names)):
+        if want not in have:
+            reason = f'{item.name} is not written for {want}, only for {", ".join(have)}'
+            if unasked:
+                return reason
+            raise usage(reason, f'{option} {have[0]}')
+    cases = list(item.cases)
+    if request.case is not None:
+        chosen = [c for c in cases if c.name == request.case]
+        if not chosen:
+            raise usage(f'{item.name} has no case {request.case!r}', 'one of ' + ', '.join(c.name for c in cases))
+        return chosen
+    return cases[:1] if request.first_only else cases
+
+
+def _progress(text: str) -> None:
+    """One line that overwrites itself, on terminals only."""
+    if sys.stderr.isatty():
+        print(f'\r\033[K{text}', end='', file=sys.stderr, flush=True)
+
+
+def _run_case(operator: Any, case: Any, chip: str, mode: str, place: str) -> Result:
+    _progress(f'{operator.name} on {chip}: case {place}')
+    result = Result(operator.name, chip, case.name, mode)
+    try:
+        ran = operator.run_case(case, mode, chip)
+        result.ok, result.message, result.launches = ran.ok, ran.message, list(ran.launches)
+    except EnvironmentError_:
+        raise
+    except TileTwinError as refusal:
+        result.ok, result.refusal = False, refusal
+    return result
+
+
+def _run_file(path: Path, chip: str | None, quiet: bool) -> Result:
+    from .script import run_script
+
+    _progress(f'{path}')
+    with contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
+        ran = run_script(path, chip)
+    return Result(str(path), chip or '', ok=not ran.failure and ran.refusal is None, message=ran.failure, launches=ran.launches, refusal=ran.refusal)
