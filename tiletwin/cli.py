@@ -173,7 +173,8 @@ def _trace(args: argparse.Namespace) -> int:
     launch = max(launches, key=lambda record: record.cycles)
     path.write_text(dumps(launch), encoding='utf-8')
     if args.json:
-        _document('trace', kernel=launch.program.name, chip=launch.chip, modelled_us=round(launch.microseconds, 3), launches=len(launches), file=str(path))
+        _document('trace', kernel=launch.program.name, chip=launch.chip, modelled_us=round(launch.microseconds, 3), launches=len(launches),
+                  file=str(path))
     else:
         chosen = f', the longest of {len(launches)} launches' if len(launches) > 1 else ''
         print(f'{path}: {launch.program.name} on {launch.chip}, {launch.microseconds:.2f} us modelled{chosen}')
@@ -196,7 +197,7 @@ def _doctor(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     from .harness.registry import operators
 
-    rows = [{'name': o.name, 'modes': list(o.modes), 'chips': list(o.chips), 'cases': [c.name for c in o.cases]} for o in operators().values()]
+    rows = [{'name': o.name, 'modes': list(o.modes), 'chips': list(o.chips), 'cases': [c.id for c in o.cases]} for o in operators().values()]
     if args.json:
         _document('list', operators=rows)
         return CLEAN

@@ -102,7 +102,8 @@ def _wanted(item: Any, chip: str, request: Request) -> Sequence[Any] | str:
     """The cases of an operator to run; the reason when it has no such form and the request was for everything."""
     if isinstance(item, Path):
         return ()
-    for have, want, option, unasked in ((item.chips, chip, '--arch', request.arch == 'all'), (item.modes, request.mode, '--mode', 'all' in request.names)):
+    for have, want, option, unasked in ((item.chips, chip, '--arch', request.arch == 'all'),
+                                        (item.modes, request.mode, '--mode', 'all' in request.names)):
         if want not in have:
             reason = f'{item.name} is not written for {want}, only for {", ".join(have)}'
             if unasked:
@@ -110,9 +111,9 @@ def _wanted(item: Any, chip: str, request: Request) -> Sequence[Any] | str:
             raise usage(reason, f'{option} {have[0]}')
     cases = list(item.cases)
     if request.case is not None:
-        chosen = [c for c in cases if c.name == request.case]
+        chosen = [c for c in cases if c.id == request.case]
         if not chosen:
-            raise usage(f'{item.name} has no case {request.case!r}', 'one of ' + ', '.join(c.name for c in cases))
+            raise usage(f'{item.name} has no case {request.case!r}', 'one of ' + ', '.join(c.id for c in cases))
         return chosen
     return cases[:1] if request.first_only else cases
 
@@ -125,7 +126,7 @@ def _progress(text: str) -> None:
 
 def _run_case(operator: Any, case: Any, chip: str, mode: str, place: str) -> Result:
     _progress(f'{operator.name} on {chip}: case {place}')
-    result = Result(operator.name, chip, case.name, mode)
+    result = Result(operator.name, chip, case.id, mode)
     try:
         ran = operator.run_case(case, mode, chip)
         result.ok, result.message, result.launches = ran.ok, ran.message, list(ran.launches)

@@ -28,7 +28,7 @@ def make_console(stream: IO[str] | None = None) -> Console:
     stream = sys.stdout if stream is None else stream
     if stream.isatty():
         return Console(file=stream, highlight=False, markup=False, emoji=False)
-    return Console(file=stream, width=WIDTH, force_terminal=False, color_system=None, highlight=False, markup=False, emoji=False, legacy_windows=False)
+    return Console(file=stream, width=WIDTH, force_terminal=False, color_system=None, highlight=False, markup=False, emoji=False)
 
 
 @dataclass(frozen=True)

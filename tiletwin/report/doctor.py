@@ -49,7 +49,8 @@ def checks() -> list[Check]:
         Check('torch', torch is not None, torch[0] if torch else 'not installed', install),
         Check('tilelang', tilelang is not None, f'{tilelang[0]}, {kind}' if tilelang else 'not installed', install),
         Check('torch_npu', npu is not None, npu[0] if npu else 'not installed', 'only to run on an NPU: pip install "tiletwin[npu]"', needed=False),
-        Check('CANN', bool(toolkit), toolkit or 'ASCEND_HOME_PATH is not set', "only to run on an NPU: source the toolkit's set_env.sh", needed=False),
+        Check('CANN', bool(toolkit), toolkit or 'ASCEND_HOME_PATH is not set', "only to run on an NPU: source the toolkit's set_env.sh",
+              needed=False),
         *(Check(f'chip {n}', True, f'{chip(n).title}: {chip(n).cube_cores} cube and {chip(n).vector_cores} vector cores at {chip(n).clock_mhz:g} MHz')
           for n in CHIPS),
         Check('simulator', simulator, 'numbers, hazards and modelled times' if simulator else 'needs torch and tilelang', install),

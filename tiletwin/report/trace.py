@@ -35,7 +35,8 @@ def chrome(launch: Launch) -> dict[str, Any]:
                 events.append({'ph': 'M', 'name': 'thread_name', 'pid': pid, 'tid': _TID[row], 'args': {'name': row}})
                 events.append({'ph': 'M', 'name': 'thread_sort_index', 'pid': pid, 'tid': _TID[row], 'args': {'sort_index': _TID[row]}})
     for s in timeline.slices:
-        events.append({'ph': 'X', 'name': s.op, 'cat': s.kind, **_place(s), 'ts': us(s.start), 'dur': round(us(s.end) - us(s.start), 6), 'args': _args(s)})
+        start = us(s.start)
+        events.append({'ph': 'X', 'name': s.op, 'cat': s.kind, **_place(s), 'ts': start, 'dur': round(us(s.end) - start, 6), 'args': _args(s)})
     for i, arrow in enumerate(timeline.arrows):
         source, target = timeline.slices[arrow.source], timeline.slices[arrow.target]
         common = {'name': arrow.name, 'cat': 'flag', 'id': i}
