@@ -1,0 +1,142 @@
+"""What an operator promises: operands, cases, reference, tolerance, refusals. One contract per family, one variant per row."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Callable, Mapping
+
+from ..errors import CallError
+
+if TYPE_CHECKING:
+    import torch
+
+PURPOSES = ('minimum', 'source', 'tail', 'reuse', 'idle', 'uneven', 'heads')
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A tensor by the names of its dimensions; a name used twice has one size."""
+
+    name: str
+    dims: tuple[str, ...]
+    dtypes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One run of an operator: sizes of the named dimensions, attributes, dtype of the inputs."""
+
+    name: str
+    purpose: str
+    sizes: Mapping[str, int]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    dtypes: tuple[str, ...] = ()  # of the inputs, when an operand takes more than one
+    seed: int = 0
+    chips: tuple[str, ...] = ()  # empty: every chip of the variant
+    slow: bool = False  # not part of the quick cut the tests run
+
+    def __post_init__(self):
+        if self.purpose not in PURPOSES:
+            raise ValueError(f'case {self.name}: purpose {self.purpose!r} is none of {PURPOSES}')
+
+
+@dataclass(frozen=True, slots=True)
+class BadInput:
+    """A wrong call and the error it must get, before anything runs."""
+
+    name: str
+    call: Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]  # positional and keyword arguments of the operator
+    error: type[Exception]
+    says: str  # text the message holds
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One row of the operator list.
+
+    `ops/<mode>/<family>.py` holds a function named `kernel` that takes every size and attribute by name (and `cores`, the number
+    of blocks) and returns the compiled kernel.
+    """
+
+    name: str  # 'matmul.mkkn_gemm'
+    row: str  # its id in the operator list
+    kernel: str  # factory function in ops/<mode>/<family>.py
+    chips: tuple[str, ...]
+    inputs: tuple[Operand, ...]
+    reference: Callable[..., tuple['torch.Tensor', ...]]  # (*inputs, **attributes) -> outputs
+    policy: Callable[[str], str]  # dtype of an output -> name of its precision policy
+    cases: tuple[Case, ...]
+    bad: tuple[BadInput, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # with their defaults; `cores` None is the chip's own number
+    limits: Callable[[dict[str, int], dict[str, Any]], None] | None = None  # raises CallError
+    arguments: Callable[[dict[str, int], dict[str, Any], tuple[str, ...]], dict[str, Any]] | None = None  # of the factory
+    draw: Callable[[tuple[int, ...], 'torch.Generator'], 'torch.Tensor'] | None = None  # an input in float32; standard normal when None
+
+    @property
+    def family(self) -> str:
+        return self.name.split('.')[0]
+
+    def make_inputs(self, case: Case) -> tuple['torch.Tensor', ...]:
+        """The tensors of a case; the same for every mode, chip and run."""
+        import torch
+
+        seed = int.from_bytes(hashlib.sha256(f'{self.row}/{case.name}/{case.seed}'.encode()).digest()[:6], 'big')
+        generator = torch.Generator().manual_seed(seed)
+        draw = self.draw or (lambda shape, g: torch.randn(shape, generator=g))
+        dtypes = case.dtypes or tuple(op.dtypes[0] for op in self.inputs)
+        return tuple(draw(tuple(case.sizes[d] for d in op.dims), generator).to(getattr(torch, t)) for op, t in zip(self.inputs, dtypes))
+
+    def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All attributes, defaults filled in; refuses names the operator does not have."""
+        for key in given:
+            if key not in self.attributes:
+                raise CallError(f'{self.name} has no attribute {key!r}', instead='one of ' + ', '.join(self.attributes))
+        return {**self.attributes, **given}
+
+    def bind(self, tensors: tuple[Any, ...], settings: dict[str, Any]) -> dict[str, int]:
+        """Sizes of the named dimensions; refuses anything the contract does not cover."""
+        import torch
+
+        if len(tensors) != len(self.inputs):
+            names = ', '.join(op.name for op in self.inputs)
+            raise CallError(f'{self.name} takes {len(self.inputs)} tensors ({names}), got {len(tensors)}',
+                            instead=f'the inputs in the order {names}; attributes as keywords')
+        sizes: dict[str, int] = {}
+        for op, x in zip(self.inputs, tensors):
+            shape = '[' + ', '.join(op.dims) + ']'
+            if not isinstance(x, torch.Tensor):
+                raise CallError(f'{self.name}: {op.name} is a {type(x).__name__}', why='the operator reads tensors', instead='a torch.Tensor')
+            found = str(x.dtype).removeprefix('torch.')
+            if found not in op.dtypes:
+                raise CallError(f'{self.name}: {op.name} is {found}', why='the contract covers ' + ', '.join(op.dtypes),
+                                instead=f'{op.name}.to(torch.{op.dtypes[0]})')
+            if x.device.type != 'cpu':
+                raise CallError(f'{self.name}: {op.name} is on {x.device}', why='the simulator reads host memory', instead=f'{op.name}.cpu()')
+            if not x.is_contiguous():
+                raise CallError(f'{self.name}: {op.name} is not contiguous', why='the kernel addresses it by its dense shape',
+                                instead=f'{op.name}.contiguous()')
+            if x.dim() != len(op.dims):
+                raise CallError(f'{self.name}: {op.name} has shape {tuple(x.shape)}', why=f'the contract is {op.name}{shape}',
+                                instead=f'a tensor of {len(op.dims)} dimensions')
+            for name, size in zip(op.dims, x.shape):
+                if size == 0:
+                    raise CallError(f'{self.name}: {op.name} has no elements, {name} is 0', why='a launch needs at least one element')
+                if sizes.setdefault(name, size) != size:
+                    raise CallError(f'{self.name}: {name} is {sizes[name]} before and {size} in {op.name}', why=f'the contract is {op.name}{shape}',
+                                    instead=f'tensors that agree on {name}')
+        if self.limits is not None:
+            self.limits(sizes, settings)
+        return sizes
+
+
+@dataclass(frozen=True)
+class Contract:
+    family: str
+    variants: tuple[Variant, ...]
+
+
+def choice(name: str, settings: Mapping[str, Any], key: str, allowed: tuple[Any, ...]) -> None:
+    """Refuses an attribute value outside `allowed`."""
+    if settings[key] not in allowed:
+        raise CallError(f'{name}: {key} is {settings[key]!r}', instead='one of ' + ', '.join(map(repr, allowed)))

@@ -1,0 +1,185 @@
+"""The operators of `ops/`: found by their contracts, run by mode, chip and case, judged by their policy."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import os
+import pkgutil
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Iterator
+
+from ..errors import CallError, EnvironmentError_
+from ..machine.chip import chip as chip_of
+from .contract import Case, Variant
+from .precision import Comparison, policy
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..sim.result import Launch
+
+MODES = ('expert', 'developer')
+
+
+@dataclass
+class CaseResult:
+    """One case on one chip in one mode: numbers against the reference, and what the simulator recorded."""
+
+    case: Case
+    launches: list['Launch']
+    ok: bool  # the numbers are inside the policy; hazards are in the launches' verdicts
+    message: str
+    metrics: dict[str, Comparison]  # by output
+    seconds: float
+
+    @property
+    def clean(self) -> bool:
+        return all(launch.verdict.clean for launch in self.launches)
+
+
+@dataclass(frozen=True)
+class Last:
+    """Verdict and modelled time of an operator's last call."""
+
+    launch: 'Launch'
+    mode: str
+
+    @property
+    def verdict(self) -> Any:
+        return self.launch.verdict
+
+    @property
+    def cycles(self) -> float:
+        return self.launch.cycles
+
+    @property
+    def microseconds(self) -> float:
+        """Modelled."""
+        return self.launch.microseconds
+
+
+@dataclass
+class Operator:
+    """`op(a, b, scale=..., mode='expert', arch='a3')` takes and returns torch tensors; `op.last` judges the call."""
+
+    variant: Variant
+    last: Last | None = field(default=None, init=False)
+
+    @property
+    def name(self) -> str:
+        return self.variant.name
+
+    @property
+    def chips(self) -> tuple[str, ...]:
+        return self.variant.chips
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        return self.variant.cases
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        return tuple(m for m in MODES if _module(m, self.variant.family) and hasattr(_module(m, self.variant.family), self.variant.kernel))
+
+    def kernel(self, sizes: dict[str, int], settings: dict[str, Any], dtypes: tuple[str, ...], mode: str = 'expert', arch: str = 'a3') -> Any:
+        """The compiled kernel for these sizes; nothing runs."""
+        if arch not in self.chips:
+            raise EnvironmentError_(f'{self.name} is not written for {arch}', instead='one of ' + ', '.join(self.chips))
+        if mode not in self.modes:
+            raise EnvironmentError_(f'{self.name} has no {mode} form', instead='one of ' + ', '.join(self.modes))
+        cores = settings.get('cores', None)
+        if cores is not None and (not isinstance(cores, int) or isinstance(cores, bool) or cores < 1):
+            raise CallError(f'{self.name}: cores is {cores!r}', why='it is the number of blocks of the launch', instead='a positive int')
+        settings = {**settings, 'cores': cores or chip_of(arch).cube_cores}
+        arguments = (self.variant.arguments or (lambda s, a, _: {**s, **a}))(sizes, settings, dtypes)
+        with platform(arch):
+            return getattr(_module(mode, self.variant.family), self.variant.kernel)(**arguments)
+
+    def __call__(self, *tensors: 'torch.Tensor', mode: str = 'expert', arch: str = 'a3', **attributes: Any):
+        outputs, launches = self.launch(tensors, attributes, mode, chip_of(arch).name)
+        self.last = Last(launches[-1], mode)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def launch(self, tensors: tuple[Any, ...], attributes: dict[str, Any], mode: str, arch: str) -> tuple[tuple, list['Launch']]:
+        from ..jit import observe
+
+        settings = self.variant.settings(attributes)
+        sizes = self.variant.bind(tensors, settings)
+        kernel = self.kernel(sizes, settings, tuple(str(x.dtype).removeprefix('torch.') for x in tensors), mode, arch)
+        launches: list['Launch'] = []
+        with platform(arch), observe(launches.append):
+            outputs = kernel(*tensors)
+        return tuple(outputs) if isinstance(outputs, (list, tuple)) else (outputs,), launches
+
+    def run_case(self, case: Case, mode: str = 'expert', arch: str = 'a3') -> CaseResult:
+        arch = chip_of(arch).name
+        inputs = self.variant.make_inputs(case)
+        before = [x.clone() for x in inputs]
+        start = time.perf_counter()
+        outputs, launches = self.launch(inputs, dict(case.attributes), mode, arch)
+        seconds = time.perf_counter() - start
+        expected = self.variant.reference(*before, **self.variant.settings(case.attributes))
+        metrics, wrong = {}, []
+        for i, (actual, right) in enumerate(zip(outputs, expected, strict=True)):
+            rule = policy(self.variant.policy(str(right.dtype).removeprefix('torch.')))
+            found = metrics[f'output {i}'] = rule.compare(actual, right)
+            if not found.ok:
+                wrong.append(f'output {i}: {found.message}')
+        for op, old, new in zip(self.variant.inputs, before, inputs):
+            if not _same_bytes(old, new):
+                wrong.append(f'input {op.name} was written to')
+        return CaseResult(case, launches, not wrong, '\n'.join(wrong), metrics, seconds)
+
+
+def _same_bytes(a: 'torch.Tensor', b: 'torch.Tensor') -> bool:
+    import torch
+
+    return torch.equal(a.view(torch.uint8) if a.dim() else a, b.view(torch.uint8) if b.dim() else b)
+
+
+@contextmanager
+def platform(chip: str) -> Iterator[None]:
+    """Kernels that leave their platform open are compiled for this chip."""
+    before = os.environ.get('TL_PLATFORM')
+    os.environ['TL_PLATFORM'] = chip.upper()
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop('TL_PLATFORM')
+        else:
+            os.environ['TL_PLATFORM'] = before
+
+
+@functools.cache
+def _module(mode: str, family: str) -> ModuleType | None:
+    """`ops/<mode>/<family>.py`, or None when that form has not been written."""
+    name = f'ops.{mode}.{family}'
+    return importlib.import_module(name) if importlib.util.find_spec(name) else None
+
+
+@functools.cache
+def operators() -> dict[str, Operator]:
+    """Every operator by name."""
+    rooms = importlib.import_module('ops.contracts')
+    found: dict[str, Operator] = {}
+    for info in sorted(pkgutil.iter_modules(rooms.__path__), key=lambda m: m.name):
+        for variant in importlib.import_module(f'{rooms.__name__}.{info.name}').CONTRACT.variants:
+            found[variant.name] = Operator(variant)
+    return found
+
+
+def operator(name: str) -> Operator:
+    """One operator, callable with torch tensors in the order of its contract."""
+    import difflib
+
+    known = operators()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        raise EnvironmentError_(f'no operator {name!r}' + (f'; did you mean {near[0]!r}?' if near else ''), instead='one of ' + ', '.join(known))
+    return known[name]
