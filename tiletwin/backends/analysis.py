@@ -71,7 +71,7 @@ class Analyser:
             if found is None:
                 static = statics[key[0]]
                 values = dict(zip(static.holes, key[1:]))
-                found = expander.expand(static.instr, values) if static.kind == 'instr' else expander.scalar(static.kind, static.instr, values)
+                found = expander.expand(static.instr, values, static.role) if static.kind == 'instr' else expander.scalar(static.kind, static.instr, values)
                 cache[key] = found
             return found
 

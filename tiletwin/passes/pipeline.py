@@ -16,8 +16,6 @@ def check_paths(program: Program, chip: Chip) -> None:
         if isinstance(s, Instr) and OPS[s.op].pipe == 'copy':
             a, b = (program.buffers[r.buffer].space for r in s.args[:2] if isinstance(r, Region))
             src, dst = (b, a) if s.op == 'atomic_add' else (a, b)
-            if src in chip.memories and dst in chip.memories and src == dst == 'UB':
-                continue
             if (src, dst) not in chip.paths:
                 raise path_error(chip, src, dst, s.span)
 

@@ -37,10 +37,10 @@ class Checker:
     def issued(self, core: CoreState, step: Step, event: tuple) -> None:
         self.init.issued(core, step, event)
 
-    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: tuple) -> None:
-        self.race.executed(core, pipe, know, seq, step, event)
+    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: tuple, order: int) -> None:
+        self.race.executed(core, pipe, know, seq, step, event, order)
         if self.init.poisoned:
-            self.init.executed(core, pipe, know, seq, step, event)
+            self.init.executed(core, pipe, know, seq, step, event, order)
         for a in step.accesses:
             if a.span.memory in self.race.written:
                 key = (core.block, core.name, a, event[0][0])

@@ -57,7 +57,7 @@ class InitCheck:
     def issued(self, core: CoreState, step: Step, event: tuple) -> None:
         self.check(core, step, event, on_chip=True)
 
-    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: tuple) -> None:
+    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: tuple, order: int) -> None:
         self.check(core, step, event, on_chip=False)
 
     def check(self, core: CoreState, step: Step, event: tuple, on_chip: bool) -> None:

@@ -17,7 +17,7 @@ from .source import Sites, interval
 M, V = PIPES.index('M'), PIPES.index('V')
 SMALL_MMAD = 10  # fractals of L0C below which back-to-back Mmad need a PIPE_M barrier
 QUEUE = 16  # instructions of one pipe that can be in flight together
-_KIND = {('w', 'r'): 'RAW', ('r', 'w'): 'WAR', ('w', 'w'): 'WAW'}
+_KIND = {'wr': 'RAW', 'rw': 'WAR', 'ww': 'WAW'}
 
 
 class RaceCheck:
@@ -30,14 +30,14 @@ class RaceCheck:
         self.bound: dict[tuple[int, int], list] = {}
         self.found: dict[tuple, list] = {}
 
-    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: tuple) -> None:
+    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: tuple, order: int) -> None:
         key = (core.index, id(step))
         cells = self.bound.get(key)
         if cells is None:
             cells = self.bound[key] = [(self.map.get(core.index, a.span), a) for a in step.accesses
                                         if not a.span.memory.startswith('GM:') or a.span.memory in self.written]
         me = core.base + pipe
-        record = (seq, core, pipe, step, event)
+        record = (seq, core, pipe, step, event, order)
         for cell, access in cells:
             mode = access.mode
             writes = mode != 'r'
@@ -64,11 +64,13 @@ class RaceCheck:
                 continue
             if pipe == me and not self.same_pipe(earlier, record):
                 continue
-            a, b = earlier, record
-            key = (was, now, a[4][0][0], b[4][0][0], a[2], b[2], a[1].name, b[1].name, access.buffer, a[3].op, b[3].op)
+            a, b, kind = earlier, (*record, access), was + now
+            if a[1] is b[1] and a[5] > b[5]:  # the simulation met them in the other order than the kernel issues them
+                a, b, kind = b, a, now + was
+            key = (kind, a[4][0][0], b[4][0][0], a[2], b[2], a[1].name, b[1].name, access.buffer, a[3].op, b[3].op)
             entry = self.found.get(key)
             if entry is None:
-                self.found[key] = [1, earlier, record, access]
+                self.found[key] = [1, a, b]
             else:
                 entry[0] += 1
 
@@ -87,16 +89,17 @@ class RaceCheck:
     def findings(self) -> list[Finding]:
         return [self.finding(key, *entry) for key, entry in self.found.items()]
 
-    def finding(self, key: tuple, count: int, earlier: tuple, now: tuple, access) -> Finding:
-        kind = _KIND[key[0], key[1]]
-        _, core_a, pipe_a, step_a, event_a, access_a = earlier
-        _, core_b, pipe_b, step_b, event_b = now
+    def finding(self, key: tuple, count: int, earlier: tuple, now: tuple) -> Finding:
+        first, second = key[0]
+        kind = _KIND[key[0]]
+        _, core_a, pipe_a, step_a, event_a, _, access_a = earlier
+        _, core_b, pipe_b, step_b, event_b, _, access = now
         verb = {'r': 'reads', 'w': 'writes'}
-        sides = (self.sites.side(verb[key[0]], event_a, step_a.op, pipe_a, core_a.name, core_a.block, access_a),
-                 self.sites.side(verb[key[1]], event_b, step_b.op, pipe_b, core_b.name, core_b.block, access))
+        sides = (self.sites.side(verb[first], event_a, step_a.op, pipe_a, core_a.name, core_a.block, access_a),
+                 self.sites.side(verb[second], event_b, step_b.op, pipe_b, core_b.name, core_b.block, access))
         p, q = PIPES[pipe_a], PIPES[pipe_b]
-        message = (f'{kind} on {access.buffer}: {core_b.name} {q} {step_b.op} {verb[key[1]]} it while {core_a.name} {p} {step_a.op} '
-                   f'may still be {"reading" if key[0] == "r" else "writing"}')
+        message = (f'{kind} on {access.buffer}: {core_b.name} {q} {step_b.op} {verb[second]} it while {core_a.name} {p} {step_a.op} '
+                   f'may still be {"reading" if first == "r" else "writing"}')
         severity = 'error'
         if core_a is not core_b:
             why = f'no cross-core flag orders {core_a.name} {p} before {core_b.name} {q}'
@@ -117,7 +120,7 @@ class RaceCheck:
 
     def gm_tensors(self) -> set[str]:
         """GM tensors that take part in a race."""
-        return {access.span.memory for _, _, _, access in self.found.values() if access.span.memory.startswith('GM:')}
+        return {access.span.memory for _, _, (*_, access) in self.found.values() if access.span.memory.startswith('GM:')}
 
 
 def _line(side) -> str:

@@ -25,6 +25,7 @@ class Static:
 
     instr: Instr | Store
     kind: str  # 'instr', 'store', 'load'
+    role: str  # 'C' or 'V'
     holes: list[E.Expr] = field(default_factory=list)
     loops: tuple[str, ...] = ()
 
@@ -60,7 +61,7 @@ class IssueGenerator(Generator):
         self.loop_names.pop()
 
     def static(self, instr, kind: str, holes: list[E.Expr]) -> int:
-        self.statics.append(Static(instr, kind, holes, tuple(self.loop_names)))
+        self.statics.append(Static(instr, kind, self.role, holes, tuple(self.loop_names)))
         return len(self.statics) - 1
 
     def event(self, sid: int, holes: list[E.Expr]) -> None:

@@ -30,13 +30,14 @@ class Queued(NamedTuple):
     event: tuple
     issued: float
     know: list  # scalar knowledge at issue
+    order: int  # position in the core's issue order
 
 
 class CoreState:
     """One cube or vector core inside the event simulation."""
 
     __slots__ = ('index', 'name', 'block', 'events', 'position', 'pending', 'know', 'count', 'free', 'landed', 'busy', 'queues', 'now',
-                 'flags', 'last_set', 'ahead', 'issued_set', 'counted', 'joined', 'cross', 'cross_last', 'scalar_know', 'waiting', 'base')
+                 'flags', 'last_set', 'ahead', 'issued_set', 'counted', 'order', 'joined', 'cross', 'cross_last', 'scalar_know', 'waiting', 'base')
 
     def __init__(self, index: int, name: str, block: int, events: list, pipes: int):
         self.index, self.name, self.block, self.events = index, name, block, events
@@ -54,6 +55,7 @@ class CoreState:
         self.last_set: dict = {}  # the same keys -> event that set it last
         self.ahead: dict = {}  # the same keys -> sets issued minus waits issued
         self.issued_set: dict = {}
+        self.order = 0  # steps issued
         self.counted = None  # step whose issue has been counted
         self.joined = [None] * NP
         self.cross: dict = {}  # flag -> deque of Message

@@ -18,7 +18,7 @@ from .steps import ALL, Expanded, Step
 
 class Observer(Protocol):
     def issued(self, core: CoreState, step: Step, event: tuple) -> None: ...
-    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: tuple) -> None: ...
+    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: tuple, order: int) -> None: ...
     def set_twice(self, core: CoreState, step: Step, event: tuple, earlier: tuple) -> None: ...
     def overflow(self, core: CoreState, step: Step, event: tuple) -> None: ...
     def left_set(self, core: CoreState, key: tuple, event: tuple) -> None: ...
@@ -125,6 +125,7 @@ class Schedule:
                 continue
             step, event = core.pending[0], core.waiting
             if core.counted is not step:
+                core.order += 1
                 core.counted = step
                 if step.kind == 'set':
                     self.balance(core, step, event)
@@ -135,7 +136,7 @@ class Schedule:
                 if step.kind == 'op':
                     for o in self.observers:
                         o.issued(core, step, event)
-                core.queues[step.pipe].append(Queued(step, event, core.now, core.scalar_know))
+                core.queues[step.pipe].append(Queued(step, event, core.now, core.scalar_know, core.order))
                 core.now += self.issue_cycles
             elif not self.scalar_step(core, step, event):
                 return moved
@@ -150,7 +151,7 @@ class Schedule:
                 o.issued(core, step, event)
             seq = core.count[S] + 1
             for o in self.observers:
-                o.executed(core, S, core.scalar_know, seq, step, event)
+                o.executed(core, S, core.scalar_know, seq, step, event, core.order)
             core.count[S] = seq
             know = list(core.scalar_know)
             know[core.base + S] = seq
@@ -233,7 +234,7 @@ class Schedule:
             if kind == 'op':
                 seq = core.count[p] + 1
                 for o in self.observers:
-                    o.executed(core, p, core.know[p], seq, step, q.event)
+                    o.executed(core, p, core.know[p], seq, step, q.event, q.order)
                 core.count[p] = seq
                 core.free[p] = start + step.cycles
                 core.landed[p] = max(core.landed[p], core.free[p] + step.latency)

@@ -60,7 +60,7 @@ class Expander:
         self._bounds([step], faults)
         return Expanded((step,), tuple(faults))
 
-    def expand(self, instr: Instr, values: dict) -> Expanded:
+    def expand(self, instr: Instr, values: dict, role: str) -> Expanded:
         args: list = []
         rects: dict[int, Rect] = {}
         for i, a in enumerate(instr.args):
@@ -81,7 +81,7 @@ class Expander:
         elif pipe == 'V':
             steps = self.vector(instr.op, tuple(args), rects, attrs, faults)
         elif pipe == 'sync':
-            steps = self.sync(instr.op, args, attrs, faults)
+            steps = self.sync(instr.op, args, attrs, faults, role)
         else:
             steps = [Step('op', PIPE['S'], accesses=tuple(Access(self.geometry.run(r), 'r', r.buffer.name) for r in rects.values()
                                                           if r.buffer.space != 'VAR'), cycles=self.cost.scalar('issue'), op=instr.op)]
@@ -199,7 +199,7 @@ class Expander:
         m, n = g.shapes[dst.buffer.name][-2:]
         rows, cols = (n, m) if attrs.get('transpose') else (m, n)
         accesses = (Access(g.l1_tile(src, rows, cols), 'r', src.buffer.name), Access(g.run(dst, m * n), 'w', dst.buffer.name))
-        return [Step('op', PIPE['MTE1'], accesses=accesses, cycles=self.cost.mte1(route, m * n * src.buffer.es, bool(attrs.get('transpose'))))]
+        return [Step('op', PIPE['MTE1'], accesses=accesses, cycles=self.cost.mte1(route, m * n * src.buffer.es))]
 
     def _l1_to_l0a(self, src, dst, attrs, mode, faults):
         return self._l1_to_l0(src, dst, attrs, 'l1_to_l0a')
@@ -266,8 +266,8 @@ class Expander:
             l0a = Span2D('L0A', pp * m * 128 * es, 1, m * ks * es, m * ks * es)
             l0b = Span2D('L0B', pp * n * 128 * es, 1, n * ks * es, n * ks * es)
             steps.append(Step('wait', PIPE['MTE1'], PIPE['M'], pp, op='wait_flag'))
-            steps.append(Step('op', PIPE['MTE1'], accesses=(ab, Access(l0a, 'w', 'gemm_v0 L0A')), cycles=self.cost.mte1('l1_to_l0a', m * ks * es, bool(attrs.get('transpose_A'))), op='gemm_v0 load A'))
-            steps.append(Step('op', PIPE['MTE1'], accesses=(bb, Access(l0b, 'w', 'gemm_v0 L0B')), cycles=self.cost.mte1('l1_to_l0b', n * ks * es, bool(attrs.get('transpose_B'))), op='gemm_v0 load B'))
+            steps.append(Step('op', PIPE['MTE1'], accesses=(ab, Access(l0a, 'w', 'gemm_v0 L0A')), cycles=self.cost.mte1('l1_to_l0a', m * ks * es), op='gemm_v0 load A'))
+            steps.append(Step('op', PIPE['MTE1'], accesses=(bb, Access(l0b, 'w', 'gemm_v0 L0B')), cycles=self.cost.mte1('l1_to_l0b', n * ks * es), op='gemm_v0 load B'))
             steps += _pair('MTE1', 'M', pp) + [Step('barrier', PIPE['M'], op='pipe_barrier')]
             cs = c if s == 0 else c._replace(mode='m')
             steps.append(Step('op', PIPE['M'], accesses=(Access(l0a, 'r', 'gemm_v0 L0A'), Access(l0b, 'r', 'gemm_v0 L0B'), cs),
@@ -314,7 +314,7 @@ class Expander:
         return {'repeats': int(args[2])} if op == 'brcb_experiment' else {}
 
     # -- synchronisation ----------------------------------------------------------------------------------------------
-    def sync(self, op: str, args: list, attrs: dict, faults: list[Fault]) -> list[Step]:
+    def sync(self, op: str, args: list, attrs: dict, faults: list[Fault], role: str) -> list[Step]:
         if op in ('set_flag', 'wait_flag'):
             src, dst, ident = args
             if not 0 <= ident < self.chip.event_ids:
@@ -334,5 +334,7 @@ class Expander:
             faults.append(Fault('flag', f'cross flag {ident} does not exist', f'the chip has cross flags 0 to {self.chip.cross_flags - 1}', 'use a smaller id'))
         if op == 'set_cross_flag':
             return [Step('cset', PIPE[pipe], attrs.get('mode', 2), ident, op=op)]
-        return [Step('cwait', PIPE[pipe] if pipe and not self.chip.cross_wait_blocks_core else PIPE['S'], 0, ident, op=op)]
+        if self.chip.cross_wait_blocks_core:
+            return [Step('cwait', PIPE['S'], 0, ident, op=op)]
+        return [Step('cwait', PIPE[pipe or ('MTE1' if role == 'C' else 'V')], 0, ident, op=op)]
 
