@@ -84,7 +84,7 @@ def compare(rule: Policy, actual: 'torch.Tensor', expected: 'torch.Tensor') -> C
     a, e = actual.double(), expected.double()
     rtol, atol = _TORCH.get(str(expected.dtype).removeprefix('torch.'), (0.0, 0.0)) if rule.by_dtype else (rule.rtol, rule.atol)
     same = (a == e) | (a.isnan() & e.isnan())
-    gap = (a - e).abs().masked_fill_(same, 0.0).nan_to_num_(nan=float('inf'))
+    gap = (a - e).abs().masked_fill_(same, 0.0).nan_to_num_(nan=float('inf'), posinf=float('inf'))
     allowed = torch.full_like(e, atol) if rtol == 0.0 else atol + rtol * e.abs()
     bad = (gap > allowed) | (gap == float('inf'))
     size = float(e.nan_to_num().norm())
