@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     check = add('check', 'run operators or scripts and judge every kernel', parents=[common])
     check.add_argument('what', nargs='+', metavar='OP|FILE', help='an operator of `tiletwin list`, a Python file, or all')
     check.add_argument('--strict', action='store_true', help='review findings fail as well')
+    check.add_argument('--slow', action='store_true', help='run the cases marked slow as well')
     check.add_argument('--limit', type=int, default=20, metavar='N', help='print at most N findings (default 20)')
     lower = add('lower', 'print the tile program of every kernel', parents=[common])
     lower.add_argument('what', nargs=1, metavar='OP|FILE', help='an operator (its first case) or a Python file')
@@ -82,7 +83,7 @@ def _document(command: str, **parts: Any) -> None:
 def _gather(args: argparse.Namespace, first_only: bool = False) -> list['Result']:
     from .harness.gather import Request, gather
 
-    return gather(Request(tuple(args.what), args.arch, args.mode, args.case, first_only, quiet=args.json))
+    return gather(Request(tuple(args.what), args.arch, args.mode, args.case, first_only, getattr(args, 'slow', False), args.json))
 
 
 # -- check --------------------------------------------------------------------------------------------------------------

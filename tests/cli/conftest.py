@@ -1,7 +1,7 @@
 """A registry of made-up operators and a made-up simulator: the command line alone is under test."""
 
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -26,7 +26,7 @@ def launch(*findings, chip='a3', name='k', cycles=1850.0):
 class Operator:
     def __init__(self, name, outcome, chips=('a2', 'a3'), modes=('expert',), cases=('small', 'big')):
         self.name, self.outcome, self.chips, self.modes = name, outcome, chips, modes
-        self.cases = [SimpleNamespace(id=c, chips=(), slow=False) for c in cases]
+        self.cases = [SimpleNamespace(id=c.rstrip('*'), chips=('a2',) if c == 'old' else (), slow=c.endswith('*')) for c in cases]
         self.ran = []
 
     def run_case(self, case, mode, arch):
@@ -43,10 +43,12 @@ def operators(monkeypatch):
         Operator('clean', (True, ())), Operator('wrong', (False, ())), Operator('racy', (True, (finding('error'),))),
         Operator('doubtful', (True, (finding('review'),))), Operator('partial', (True, (finding('incomplete', 'unmodelled'),))),
         Operator('big', CapacityError('UB overflow on a3')), Operator('new', (True, ()), chips=('a5',)),
+        Operator('mixed', (True, ()), cases=('quick', 'huge*', 'old')),
         Operator('automatic', (True, ()), modes=('developer',)),
     )}
     registry = ModuleType('tiletwin.harness.registry')
     registry.operators = lambda: known
+    registry.platform = nullcontext
     monkeypatch.setitem(sys.modules, registry.__name__, registry)
     return known
 

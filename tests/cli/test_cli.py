@@ -14,7 +14,8 @@ from tiletwin.report.doctor import checks, is_ascend_fork
 
 @pytest.mark.parametrize('argv, status', [
     (['check', 'clean'], 0), (['check', 'doubtful'], 0), (['check', 'doubtful', '--strict'], 1), (['check', 'racy'], 1), (['check', 'wrong'], 1),
-    (['check', 'partial'], 1), (['check', 'big'], 1), (['check', 'clean', 'racy'], 1), (['check', 'nothing'], 2), (['check', 'clean', '--arch', 'h100'], 2),
+    (['check', 'partial'], 1), (['check', 'big'], 1), (['check', 'clean', 'racy'], 1), (['check', 'nothing'], 2),
+    (['check', 'clean', '--arch', 'h100'], 2),
     (['check', 'clean', '--case', 'none'], 2), (['check', 'new'], 2), (['check', 'new', '--arch', 'a5'], 0), (['check', 'new', '--arch', 'all'], 0),
     (['check', 'automatic'], 2), (['check', 'automatic', '--mode', 'developer'], 0), (['check', 'missing.py'], 2), (['lower', 'all'], 2),
     (['trace', 'clean', '--arch', 'all'], 2), (['trace', 'clean', '-o', 'no/such/folder/t.json'], 2), (['trace', 'big'], 1), (['list'], 0),
@@ -44,6 +45,16 @@ def test_cases_that_run(operators, capsys, argv, ran):
 def test_a_skip_states_its_reason(operators, capsys):
     main(['check', 'new', '--arch', 'all'])
     assert 'skipped: new is not written for a2, only for a5' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('argv, ran, left_out', [
+    ([], ['quick'], 'mixed old: not for a3; mixed huge: slow; --slow runs them'), (['--slow'], ['quick', 'huge'], 'mixed old: not for a3'),
+    (['--arch', 'a2'], ['quick', 'old'], 'mixed huge: slow; --slow runs them'), (['--case', 'huge'], ['huge'], ''),
+])
+def test_cases_left_out_are_named(operators, capsys, argv, ran, left_out):
+    main(['check', 'mixed', *argv])
+    assert [case for case, _, _ in operators['mixed'].ran] == ran
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith('skipped')] == ([f'skipped: {left_out}'] if left_out else [])
 
 
 def test_usage_errors_name_the_way_out_without_a_traceback(operators, capsys):

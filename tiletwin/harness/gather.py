@@ -25,6 +25,7 @@ class Request:
     mode: str = 'expert'
     case: str | None = None
     first_only: bool = False  # only the first case of an operator
+    slow: bool = False  # also the cases marked slow
     quiet: bool = False  # what scripts print goes to standard error
 
     @property
@@ -70,10 +71,11 @@ def gather(request: Request) -> list[Result]:
     for item, chip, wanted in jobs:
         if isinstance(item, Path):
             out.append(_run_file(item, chip if request.arch else None, request.quiet))
-        elif isinstance(wanted, str):
-            out.append(Result(item.name, chip, mode=request.mode, skipped=wanted))
-        else:
-            out += [_run_case(item, case, chip, request.mode, f'{i + 1} of {len(wanted)}') for i, case in enumerate(wanted)]
+            continue
+        cases, reason = wanted
+        out += [_run_case(item, case, chip, request.mode, f'{i + 1} of {len(cases)}') for i, case in enumerate(cases)]
+        if reason:
+            out.append(Result(item.name, chip, mode=request.mode, skipped=reason))
     _progress('')
     return out
 
@@ -98,24 +100,31 @@ def _operators(name: str) -> list[Any]:
     return [known[name]]
 
 
-def _wanted(item: Any, chip: str, request: Request) -> Sequence[Any] | str:
-    """The cases of an operator to run; the reason when it has no such form and the request was for everything."""
+def _wanted(item: Any, chip: str, request: Request) -> tuple[Sequence[Any], str]:
+    """The cases of an operator to run, and what was left out for which reason."""
     if isinstance(item, Path):
-        return ()
+        return (), ''
     for have, want, option, unasked in ((item.chips, chip, '--arch', request.arch == 'all'),
                                         (item.modes, request.mode, '--mode', 'all' in request.names)):
         if want not in have:
-            reason = f'{item.name} is not written for {want}, only for {", ".join(have)}'
+            reason = f'{item.name} is not written for {want}, only for {", ".join(have) or "nothing"}'
             if unasked:
-                return reason
-            raise usage(reason, f'{option} {have[0]}')
+                return (), reason
+            raise usage(reason, f'{option} {", ".join(have)}')
     cases = list(item.cases)
     if request.case is not None:
         chosen = [c for c in cases if c.id == request.case]
         if not chosen:
             raise usage(f'{item.name} has no case {request.case!r}', 'one of ' + ', '.join(c.id for c in cases))
-        return chosen
-    return cases[:1] if request.first_only else cases
+        return chosen, ''
+    elsewhere = [c for c in cases if c.chips and chip not in c.chips]
+    slow = [c for c in cases if c.slow and not request.slow and c not in elsewhere]
+    quick = [c for c in cases if c not in elsewhere and c not in slow]
+    if request.first_only:
+        return (quick or slow)[:1], ''
+    parts = [f'{item.name} {", ".join(c.id for c in left)}: {why}' for left, why in (
+        (elsewhere, f'not for {chip}'), (slow, 'slow; --slow runs them')) if left]
+    return quick, '; '.join(parts)
 
 
 def _progress(text: str) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import runpy
 import sys
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterator
@@ -26,29 +25,24 @@ class ScriptRun:
 
 
 @contextmanager
-def _as_main(path: Path, chip: str | None) -> Iterator[None]:
-    """The process as the script would see it: its folder first on the path, its name as argument, the chip as platform."""
-    argv, search, platform = sys.argv, list(sys.path), os.environ.get('TL_PLATFORM')
+def _as_main(path: Path) -> Iterator[None]:
+    """The process as the script would see it: its folder first on the path, its name as the only argument."""
+    argv, search = sys.argv, list(sys.path)
     sys.argv, sys.path[:] = [str(path)], [str(path.parent), *sys.path]
-    if chip is not None:
-        os.environ['TL_PLATFORM'] = chip.upper()
     try:
         yield
     finally:
         sys.argv, sys.path[:] = argv, search
-        if chip is not None:
-            os.environ.pop('TL_PLATFORM')
-            if platform is not None:
-                os.environ['TL_PLATFORM'] = platform
 
 
 def run_script(path: str | Path, chip: str | None = None) -> ScriptRun:
     """Execute a file as `__main__`. `chip` is the platform of kernels that do not choose one themselves."""
     from ..jit import observe
+    from .registry import platform
 
     file = Path(path).resolve()
     record = ScriptRun(str(path))
-    with _as_main(file, chip), observe(record.launches.append):
+    with _as_main(file), platform(chip) if chip else nullcontext(), observe(record.launches.append):
         try:
             runpy.run_path(str(file), run_name='__main__')
         except TileTwinError as refusal:
