@@ -87,7 +87,7 @@ def compare(rule: Policy, actual: 'torch.Tensor', expected: 'torch.Tensor') -> C
     gap = (a - e).abs().masked_fill_(same, 0.0).nan_to_num_(nan=float('inf'), posinf=float('inf'))
     allowed = torch.full_like(e, atol) if rtol == 0.0 else atol + rtol * e.abs()
     bad = (gap > allowed) | (gap == float('inf'))
-    size = float(e.nan_to_num().norm())
+    size = float(e.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).norm())
     rel_l2 = float(gap.norm()) / size if size else float(gap.norm())
     relative = torch.where(e == 0, torch.where(same, 0.0, float('inf')).to(gap.dtype), gap / e.abs())
     count = int(bad.sum())
