@@ -161,7 +161,8 @@ class Generator:
 
     def var_value(self, s: Store) -> str:
         """Text of the value stored to an `alloc_var` variable."""
-        return self.expr(s.value)
+        d = self.program.buffers[s.buffer].dtype
+        return f"f_cast('{d}', {self.expr(s.value)})" if 'float' in d else self.expr(s.value)
 
     def on_instr(self, s: Instr) -> None:
         raise TypeError('subclass')

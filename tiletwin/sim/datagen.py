@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from ..errors import Span, TileTwinError, UnsupportedError
 from ..ir import expr as E
-from ..ir.nodes import For, Instr, Program, Region, Scope, Stmt, Store, While, walk
+from ..ir.analysis import bounds
+from ..ir.nodes import For, Instr, Let, Program, Region, Scope, Stmt, Store, While, walk
 from ..ir.ops import OPS
 from .codegen import py_name
 from .emit.copies import Copies
@@ -49,6 +50,11 @@ class DataGenerator(RowFold, Parallel, Copies, Library):
                 outer, self.in_scope = self.in_scope, core
                 super().statement(s)
                 self.in_scope = outer
+            case Let(var=var, value=value):
+                super().statement(s)
+                found = bounds(value, self.ranges)
+                if found is not None:
+                    self.ranges[var.name] = found
             case While():
                 self.span = s.span or self.span
                 guard = self.fresh('turns')
@@ -62,8 +68,15 @@ class DataGenerator(RowFold, Parallel, Copies, Library):
                 super().statement(s)
 
     def serial_for(self, s: For) -> None:
-        if not self.fold_rows(s):
-            super().serial_for(s)
+        low, size = bounds(s.start, self.ranges), bounds(s.extent, self.ranges)
+        if low and size:
+            self.ranges[s.var.name] = (low[0], max(low[1] + size[1] - 1, low[0]))
+        if self.fold_rows(s):
+            return
+        mark = len(self.lines)
+        super().serial_for(s)
+        if all(line.strip() == 'pass' for line in self.lines[mark + 1:]) and 'lg(' not in self.lines[mark]:
+            del self.lines[mark:], self.spans[mark:]
 
     def load(self, buffer: str, indices: tuple[E.Expr, ...], dtype: str) -> str:
         if self.absent(buffer):
@@ -82,18 +95,9 @@ class DataGenerator(RowFold, Parallel, Copies, Library):
     def buffer_free(self, e: E.Expr) -> bool:
         return not E.loads(e)
 
-    def var_value(self, s: Store) -> str:
-        d = self.buffer(s.buffer).dtype
-        if 'float' in d:
-            return f'f_cast({d!r}, {self.expr(s.value)})'
-        return f'wrap({self.expr(s.value)}, {d!r})' if not isinstance(s.value, E.Const) else self.expr(s.value)
-
     def expr(self, e: E.Expr) -> str:
-        match e:
-            case E.Call(fn='swizzle', args=args) if self.target == 'pto':
-                return self.expr(args[0])
-            case E.Un(op=op, a=a) if op not in ('not', '-', '~'):
-                return f'control_unary({op!r}, {self.expr(a)})'
+        if isinstance(e, E.Call) and e.fn == 'swizzle' and self.target == 'pto':
+            return self.expr(e.args[0])
         return super().expr(e)
 
     # -- instructions -------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...errors import UnsupportedError
 from ...ir import expr as E
+from ...ir.analysis import bounds
 from ...ir.nodes import Buffer, Instr, Region
 from ...ir.ops import VIRTUAL_ROUTES
 from ..codegen import instr_route
@@ -23,29 +24,23 @@ class Rect:
         if len(active) == 1 and rank >= 2:
             active.insert(0, rank - 2)
         self.start = g.offset(r)
-        self.cols = _valid(shape[-1], r.starts[-1], r.extents[-1])
+        self.cols = _valid(g, shape[-1], r.starts[-1], r.extents[-1])
         self.rows: E.Expr = E.Const(1)
         if rank >= 2:
             row = active[-2]
-            self.rows = _valid(shape[row], r.starts[row], r.extents[row])
+            self.rows = _valid(g, shape[row], r.starts[row], r.extents[row])
         self.pitch, d = shape[-1], rank - 2
         while d >= 0 and E.int_value(r.extents[d]) == 1:
             self.pitch *= shape[d]
             d -= 1
 
 
-def _valid(size: int, start: E.Expr, extent: E.Expr) -> E.Expr:
+def _valid(g: Operands, size: int, start: E.Expr, extent: E.Expr) -> E.Expr:
     """Elements of a dim that lie inside the tensor; only the upper bound clips."""
-    s, e = E.int_value(start), E.int_value(extent)
-    if s is not None and e is not None:
-        return E.Const(e if size - s >= e else max(size - s, 0))
-    if e is not None and _multiple(start, e) and size % e == 0 and e > 1 and isinstance(start, E.Const):
-        return E.Const(e)
+    end = bounds(E.add(start, extent), g.ranges)
+    if end is not None and end[1] <= size:
+        return extent
     return E.emin(extent, E.emax(E.sub(size, start), 0))
-
-
-def _multiple(e: E.Expr, n: int) -> bool:
-    return isinstance(e, E.Bin) and e.op == '*' and (E.int_value(e.a) == n or E.int_value(e.b) == n)
 
 
 def tile(b: Buffer) -> tuple[int, int]:

@@ -19,6 +19,8 @@ _EXPAND = {'row_expand_mul': 'multiply', 'row_expand_mul_experiment': 'multiply'
 
 
 class Vector(Values):
+    rows: tuple[str, int] | None = None  # set while a row loop is folded (emit.rowfold)
+
     def dtype(self, r: Region) -> str:
         return self.buffer(r.buffer).dtype
 
@@ -102,7 +104,7 @@ class Vector(Values):
         if self.target == 'pto':
             self.scalar_form('divide' if 'float' in d else 'int_div', dst, a, value)
         else:
-            factor = f'reciprocal_of({value}, {d!r})'
+            factor = f'reciprocal{"s" if self.rows and isinstance(x, Region) else "_of"}({value}, {d!r})'
             constant = isinstance(x, E.Const) or not isinstance(x, Region) and not isinstance(x, E.EXPR_TYPES)
             self.scalar_form('multiply', dst, a, self.hoist(factor, 'c') if constant else factor)
 
@@ -185,7 +187,9 @@ class Vector(Values):
     def op_fill(self, s, dst, x):
         n = self.count(dst)
         value = self.scalar_operand(x, self.dtype(dst))
-        if self.place(dst.buffer).exact:
+        if self.rows:
+            self.emit(f'copyto({self.target_of(dst, (n,), False)}, {value})')
+        elif self.place(dst.buffer).exact:
             self.emit(f'{self.view(dst.buffer, self.offset(dst), (n,))}.fill_(float({value}))')
         else:
             self.emit(f'{self.view(dst.buffer, self.offset(dst), (n,))}.fill({value})')

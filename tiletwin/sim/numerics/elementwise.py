@@ -64,7 +64,7 @@ def leaky_relu(x: np.ndarray, s, out: np.ndarray) -> None:
 
 
 def axpy(out: np.ndarray, x: np.ndarray, s) -> None:
-    np.add(out, x * out.dtype.type(s), out)
+    np.add(out, x * s, out)
 
 
 def mul_add(out: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:

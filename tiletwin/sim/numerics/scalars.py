@@ -1,8 +1,6 @@
-"""Functions of scalar expressions in generated code; floats stay float32 unless control code needs a Python number."""
+"""Functions of stored values in generated code: scalars or arrays, rounded to their dtype per step."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
@@ -29,35 +27,9 @@ def unary(op: str, x):
     return _MATH[op](x)
 
 
-def control_unary(op: str, x):
-    """`op` in a control expression: a Python number."""
-    if op == 'abs':
-        return abs(x)
-    if op in ('floor', 'ceil', 'trunc') and math.isfinite(x):
-        return float(getattr(math, op)(x))
-    return float(unary(op, np.float32(x)))
-
-
-def control_cast(dtype: str, x):
-    out = scalar(x, dtype)
-    return float(out) if isinstance(out, np.floating) else out
-
-
 def cast(dtype: str, x):
     """C conversion of a scalar or array."""
     return array_to(x, dtype, '') if isinstance(x, np.ndarray) else scalar(x, dtype)
-
-
-def swizzle(t: int, rows: int, cols: int, off: int = 1, direction: int = 0) -> int:
-    """Block order of the catlass identity swizzle (dialect 2.3): linear tile id of block `t`."""
-    if direction:
-        rows, cols = cols, rows
-    group, r = divmod(t, off * cols)
-    height = min(off, rows - off * group)
-    mi, ni = group * off + r % height, r // height
-    if group % 2:
-        ni = cols - 1 - ni
-    return ni * rows + mi if direction else mi * cols + ni
 
 
 def quotient(a, b, dtype: str):
