@@ -61,12 +61,21 @@ class Simulator:
         if not self.data_first and options.data and not found.fatal:
             start = time.perf_counter()
             dirty = any(f.word == 'uninit' for f in found.findings)
+            rewritten = found.checker.rewritten if found.checker else set()
+            before = {n: t.clone() for n, t in tensors.items() if n in self.analyser.issuer.shifts.written} if rewritten else {}
             prints = self.engine.run(tensors, poisoned, threads=options.threads, repoison=dirty).prints
+            if rewritten:
+                found.findings = found.checker.findings(self.same_value(rewritten, tensors, before, poisoned))
             wall['data'] = time.perf_counter() - start
         elif found.fatal and not self.data_first:
             _poison(tensors, poisoned)
         return Launch(self.source, self.chip.name, self.target, found.blocks, found.streams, found.cycles, self.chip.microseconds(found.cycles),
                       Verdict(found.findings), peak(self.program), found.gm_read, found.gm_written, count_syncs(self.source), prints, wall)
+
+    def same_value(self, rewritten: set[str], tensors: dict, before: dict, poisoned: frozenset[str]) -> set[str]:
+        """Tensors that end up the same when blocks and cores run in the opposite order: every writer stored one value."""
+        self.engine.run(tensors | before, poisoned, reverse=True)
+        return {n for n in rewritten if torch.equal(before[n].view(torch.uint8), tensors[n].view(torch.uint8))}
 
 
 def _poison(tensors: dict, names: frozenset[str]) -> None:

@@ -83,11 +83,11 @@ class BlockCheck:
         first = next((t for b, _, t in peers if b == other), touch)
         self.conflicts[key] = [1, kind, tensor, block, other, touch, first]
 
-    @property
-    def only_rewrites(self) -> set[str]:
-        """Tensors whose only conflicts are writes over writes: harmless when every writer stores the same value."""
-        bad = {t for k, t, _ in self.conflicts if k != 'WAW'}
-        return {t for k, t, _ in self.conflicts} - bad
+    def kinds(self) -> dict[str, set[str]]:
+        out: dict[str, set[str]] = {}
+        for kind, tensor, _ in self.conflicts:
+            out.setdefault(tensor, set()).add(kind)
+        return out
 
     def findings(self, same_value: set[str]) -> list[Finding]:
         out = []

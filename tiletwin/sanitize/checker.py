@@ -24,6 +24,7 @@ class Checker:
         self.mem = MemCheck(self.sites)
         self.blocks = BlockCheck(self.sites)
         self.sync = SyncCheck(self.sites, chip)
+        self.races: list[RaceCheck] = []
         self.out: dict[str, Finding] = {}
         self.begin()
 
@@ -70,7 +71,7 @@ class Checker:
 
     def end(self, group: Group | None) -> None:
         """Folds the group's findings; `group` is None when all blocks ran together and ordered each other."""
-        self.keep(self.race.findings())
+        self.races.append(self.race)
         self.keep(self.init.findings(self.race.gm_tensors()))
         if group is None:
             return
@@ -84,9 +85,19 @@ class Checker:
         for f in findings:
             self.out.setdefault(f.id, f)
 
+    @property
+    def rewritten(self) -> set[str]:
+        """GM tensors whose only conflicts between cores are writes over writes: harmless when all writers store one value."""
+        kinds: dict[str, set[str]] = self.blocks.kinds()
+        for race in self.races:
+            for tensor, kind in race.gm_kinds():
+                kinds.setdefault(tensor, set()).add(kind)
+        return {tensor for tensor, found in kinds.items() if found == {'WAW'}}
+
     def findings(self, same_value: set[str] = frozenset()) -> tuple[Finding, ...]:
         out = dict(self.out)
-        for f in [*self.mem.findings(), *self.sync.findings(), *self.blocks.findings(same_value)]:
+        races = [f for race in self.races for f in race.findings(same_value)]
+        for f in [*races, *self.mem.findings(), *self.sync.findings(), *self.blocks.findings(same_value)]:
             out.setdefault(f.id, f)
         racing = {s.region.split('[')[0] for f in out.values() if f.word == 'race' for s in f.sides if s.region.startswith('GM ')}
         kept = [f for f in out.values() if not (f.word == 'uninit' and f.sides[0].region.split('[')[0] in racing)]

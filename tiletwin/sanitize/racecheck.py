@@ -7,6 +7,8 @@ hardware orders: the scalar pipe, V on a5, and Mmad on large enough tiles.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..ir.ops import PIPES
 from ..sim.pipes import S, CoreState
 from ..sim.steps import Step
@@ -86,8 +88,25 @@ class RaceCheck:
         return now[0] - earlier[0] <= QUEUE
 
     # -- report -------------------------------------------------------------------------------------------------------
-    def findings(self) -> list[Finding]:
-        return [self.finding(key, *entry) for key, entry in self.found.items()]
+    def findings(self, same_value: set[str] = frozenset()) -> list[Finding]:
+        out = []
+        for key, entry in self.found.items():
+            f = self.finding(key, *entry)
+            if self.rewrites(entry) in same_value:
+                f = replace(f, severity='review', message=f.message + '; both store the same value')
+            out.append(f)
+        return out
+
+    def rewrites(self, entry: list) -> str | None:
+        """The GM tensor two cores write, when that is all the entry is about."""
+        _, a, b = entry
+        tensor = b[6].span.memory
+        return tensor[3:] if tensor.startswith('GM:') and a[1] is not b[1] else None
+
+    def gm_kinds(self) -> list[tuple[str, str]]:
+        """(tensor, kind) of every race on GM; one inside a core counts as kind 'own'."""
+        return [(e[2][6].span.memory[3:], _KIND[key[0]] if self.rewrites(e) else 'own') for key, e in self.found.items()
+                if e[2][6].span.memory.startswith('GM:')]
 
     def finding(self, key: tuple, count: int, earlier: tuple, now: tuple) -> Finding:
         first, second = key[0]

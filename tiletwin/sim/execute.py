@@ -105,17 +105,18 @@ class DataEngine:
 
     # -- running ------------------------------------------------------------------------------------------------------
     def run(self, tensors: dict[str, torch.Tensor], poisoned: frozenset[str] = frozenset(), *, log: bool = False, threads: int | None = None,
-            repoison: bool = False) -> DataResult:
+            repoison: bool = False, reverse: bool = False) -> DataResult:
+        """`reverse` takes blocks and cores last first, one at a time: what changes then depends on an order nothing fixes."""
         began = time.perf_counter()
         gm = memory.bind(self.program, tensors, poisoned, self.layout)
-        launch = _Launch(self, gm, log and any(self.code(r, False).steers for r in 'CV'), repoison)
+        launch = _Launch(self, gm, log and any(self.code(r, False).steers for r in 'CV'), repoison, reverse)
         workers = max(1, min(threads or os.cpu_count() or 1, self.blocks))
         before = torch.get_num_threads()
         try:
             torch.set_num_threads(1)
             if self.launch_wide:
                 launch.together()
-            elif workers == 1 or self.ordered:
+            elif workers == 1 or self.ordered or reverse:
                 launch.worker()
             else:
                 pool = [threading.Thread(target=launch.worker, daemon=True) for _ in range(workers)]
@@ -134,15 +135,18 @@ class DataEngine:
 class _Launch:
     """One run over all blocks."""
 
-    def __init__(self, engine: DataEngine, gm: dict, log: bool, repoison: bool):
-        self.engine, self.gm, self.log, self.repoison = engine, gm, log, repoison
+    def __init__(self, engine: DataEngine, gm: dict, log: bool, repoison: bool, reverse: bool):
+        self.engine, self.gm, self.log, self.repoison, self.reverse = engine, gm, log, repoison, reverse
         self.todo: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for cid in range(engine.blocks):
+        for cid in self.sequence(range(engine.blocks)):
             self.todo.put(cid)
         self.logs: dict[tuple[int, int], list] = {}
         self.prints: dict[tuple[int, int], list[str]] = {}
         self.stuck: list[tuple[int, str, Span | None]] = []
         self.errors: dict[int, TileTwinError] = {}
+
+    def sequence(self, items) -> list:
+        return list(items)[::-1] if self.reverse else list(items)
 
     def worker(self) -> None:
         """Takes blocks until none is left."""
@@ -167,7 +171,7 @@ class _Launch:
         """All blocks at once, in one thread: they wait for one another."""
         with np.errstate(all='ignore'):
             try:
-                self.advance([(cid, Cores(self.engine, self.gm, self.log)) for cid in range(self.engine.blocks)])
+                self.advance([(cid, Cores(self.engine, self.gm, self.log)) for cid in self.sequence(range(self.engine.blocks))])
             except Exception as error:
                 self.errors[0] = self.explain(error, 0)
 
@@ -177,7 +181,7 @@ class _Launch:
         waiting: list[tuple[int, int, Any, Any]] = []
         for cid, cores in blocks:
             view = Block(sync, cid)
-            for core, run in enumerate(cores.functions):
+            for core, run in self.sequence(enumerate(cores.functions)):
                 waiting.append((cid, core, cores.rt, self.start(run, cid, core, cores.rt, view)))
         stopped: dict[tuple[int, int], int] = {}
         while waiting:
