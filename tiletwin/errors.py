@@ -61,6 +61,14 @@ class DialectAssertionError(TileTwinError, AssertionError):
     """A front-end check that the fork states as an assertion."""
 
 
+class DialectNameError(TileTwinError, AttributeError):
+    """A name the dialect does not have."""
+
+
+class DialectIndexError(TileTwinError, IndexError):
+    """A number of indices that is not the rank of the buffer."""
+
+
 class UnsupportedError(TileTwinError):
     """A construct that exists but that this package does not model."""
 
