@@ -62,6 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TileTwinError as error:
         _complain(error)
         return USAGE if isinstance(error, EnvironmentError_) else FOUND
+    except ModuleNotFoundError as missing:
+        if missing.name not in ('torch', 'tilelang'):
+            raise
+        _complain(EnvironmentError_(f'{missing.name} is not installed', why='kernels are read with tilelang and computed with torch',
+                                    instead='pip install "tiletwin[sim]"'))
+        return USAGE
     except BrokenPipeError:
         # The reader has left; keep the interpreter from complaining about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -63,6 +63,12 @@ def test_usage_errors_name_the_way_out_without_a_traceback(operators, capsys):
     assert error.startswith("tiletwin: error no operator 'clear'; did you mean 'clean'?") and 'Traceback' not in error
 
 
+def test_a_missing_simulator_says_what_to_install(operators, capsys):
+    operators['clean'].outcome = ModuleNotFoundError("No module named 'tilelang'", name='tilelang')
+    assert main(['check', 'clean']) == 2
+    assert 'pip install "tiletwin[sim]"' in capsys.readouterr().err
+
+
 def test_check_prints_findings_table_and_verdict(operators, capsys):
     main(['check', 'racy'])
     out = capsys.readouterr().out

@@ -63,7 +63,9 @@ def _args(s: Slice) -> dict[str, Any]:
     args: dict[str, Any] = {'cycles': round(s.end - s.start, 3)}
     if s.span is not None:
         args['source'] = f'{show_path(s.span.file)}:{s.span.line}'
-        args['line'] = s.span.excerpt()
+        text = s.span.excerpt()
+        if text:
+            args['line'] = text
     if s.loop:
         args['loop'] = s.loop
     if s.bytes:
