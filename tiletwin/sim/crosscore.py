@@ -40,10 +40,12 @@ class CrossCore:
 
     def set(self, cid: int, core: int, flag: int, mode: int) -> None:
         self.events += 1
-        aivs = [(cid, v + 1) for v in range(self.vectors)]
         if mode == 2 and core == 0:
-            group, receivers = [(cid, 0)], aivs
-        elif mode == 2:
+            for v in range(self.vectors):
+                self.counters[cid, v + 1, flag] += 1
+            return
+        aivs = [(cid, v + 1) for v in range(self.vectors)]
+        if mode == 2:
             group, receivers = aivs, [(cid, 0)]
         elif mode == 1:
             group = receivers = aivs if core else [(cid, 0)]

@@ -20,6 +20,7 @@ from .emit.copies import Copies
 from .emit.library import Library
 from .emit.parallel import Parallel
 from .emit.rowfold import RowFold
+from .forward import forwarded
 from .memory import NARROW, Plan
 
 ITERATION_LIMIT = 1 << 20
@@ -42,6 +43,7 @@ class DataGenerator(RowFold, Parallel, Copies, Library):
         self.waits: list[Span | None] = []
         self.steers = False
         self.turned = _turned(program)
+        self.forward, self.unfilled = forwarded(program, layout)
 
     # -- control ------------------------------------------------------------------------------------------------------
     def statement(self, s: Stmt) -> None:

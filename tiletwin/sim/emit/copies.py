@@ -55,6 +55,8 @@ class Copies(Operands):
         if route in VIRTUAL_ROUTES:
             raise UnsupportedError(f'the copy {route} has no data path of its own', where=s.span, why='cube and vector cores share GM only',
                                    instead='copy through a GM workspace, or let the compiler do it (workspace reduction)')
+        if s.args[1].buffer in self.unfilled:
+            return
         src, dst = (self.pinned(r) for r in s.args[:2])
         getattr(self, route)(s, src, dst)
         self.finish()

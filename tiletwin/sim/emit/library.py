@@ -23,17 +23,19 @@ class Library(Vector):
         plain = isinstance(rows, int) and isinstance(cols, int) and pitch == cols and rows > 0 and cols > 0
         # half sums go through WholeReduceSum: the general form reproduces its limits
         if plain and (not (half_sum and clear) or dim != 0 and cols <= 128 and cols % 16 == 0):
-            n = rows if dim != 0 else cols
-            tile = self.source(src, (rows, cols))
-            if clear:
-                out = self.target_of(dst, (n,), narrow)
-                self.emit(f'reduce_{"rows" if dim != 0 else "columns"}({out}, {tile}, {kind!r})')
+            axis = 1 if dim != 0 else 0
+            n = rows if axis else cols
+            out = self.target_of(dst, (n,), narrow, keep=not clear)
+            part = out if clear else self.scratch(self.values_type(dst), (n,))
+            if self.values_type(dst) == 'float32' and not self.place(src.buffer).exact and not self.place(dst.buffer).exact:
+                fn = {'sum': 'tsum', 'max': 'amax', 'min': 'amin'}[kind]
+                to = self.view(dst.buffer, self.offset(dst), (n,), torch=True) if clear else self.torch_of[part]
+                self.emit(f'{fn}({self.view(src.buffer, self.offset(src), (rows, cols), torch=True)}, {axis}, out={to})')
             else:
-                out = self.target_of(dst, (n,), narrow, keep=True)
-                part = self.scratch(self.values_type(dst), (n,))
-                self.emit(f'reduce_{"rows" if dim != 0 else "columns"}({part}, {tile}, {kind!r})')
+                self.emit(f'reduce_axis({part}, {self.source(src, (rows, cols))}, {kind!r}, {axis})')
+            if not clear:
                 fn = {'sum': 'add', 'max': 'maximum', 'min': 'minimum'}[kind]
-                self.emit(f'{fn}({out}, {part}, {out})')
+                self.emit(f'{fn}({out}, {part}, out={out})')
             return
         self.emit(f'reduce_tile({self.tail(dst, True)}, {self.tail(src)}, {kind!r}, {dim}, {rows}, {cols}, {pitch}, {clear}, {half_sum})')
 
@@ -144,8 +146,7 @@ class Library(Vector):
         n = self.static(at.get('N', c.extents[-1]), 'N')
         k = self.static(at.get('K', a.extents[-1]), 'K')
         ta, tb = bool(at.get('transpose_A')), bool(at.get('transpose_B'))
-        ma = self.matrix_view(a, m, k, ta != (a.buffer in self.turned))
-        mb = self.matrix_view(b, k, n, tb != (b.buffer in self.turned))
+        ma, mb = self.operand(0, a, m, k, ta), self.operand(1, b, k, n, tb)
         mc = self.view(c.buffer, self.offset(c), (m, n), torch=True)
         out = mc
         if self.place(c.buffer).exact:
@@ -160,6 +161,12 @@ class Library(Vector):
             self.emit(f'{fn}({ma}, {mb}, {out}, {self.expr(first)})')
 
     op_gemm_v0 = op_mma
+
+    def operand(self, i: int, r: Region, rows: int, cols: int, transposed: bool) -> str:
+        copy = self.forward.get((id(self.instr), i))
+        if copy is not None:
+            return self.matrix_view(copy.args[0], rows, cols, bool(copy.attrs.get('transpose')))
+        return self.matrix_view(r, rows, cols, transposed != (r.buffer in self.turned))
 
     def matrix_view(self, r: Region, rows: int, cols: int, transposed: bool) -> str:
         """A torch matrix of a leading-dim slice; the stored form is the transpose when `transposed`."""

@@ -26,6 +26,7 @@ class Operands(Generator):
         self.after: list[str] = []
         self.counter = 0
         self.slots: dict[tuple, int] = {}
+        self.torch_of: dict[str, str] = {}  # scratch arrays as tensors
         launch = program.launch
         self.ranges = {launch.cid.name: (0, max(E.int_value(launch.blocks) or 1, 1) - 1), launch.vid.name: (0, launch.vectors - 1 if role == 'V' else 0)}
 
@@ -71,7 +72,11 @@ class Operands(Generator):
         slot = self.slots.get(key, 0)
         self.slots[key] = slot + 1
         array = self.hoist(f'rt.scratch({dtype!r}, {shape}, {slot})', 's')
-        return self.hoist(f'{array}.numpy()', 'n') if numpy else array
+        if not numpy:
+            return array
+        name = self.hoist(f'{array}.numpy()', 'n')
+        self.torch_of[name] = array
+        return name
 
     def finish(self) -> None:
         for line in self.after:

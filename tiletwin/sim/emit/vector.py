@@ -51,6 +51,7 @@ class Vector(Values):
         return self.target_of(r, (n,), keep=True, offset=E.Var(at)) if written else self.source(r, (n,), offset=E.Var(at))
 
     def run_vector(self, s: Instr) -> None:
+        self.instr = s
         s = Instr(s.op, tuple(self.pinned(a) if isinstance(a, Region) else a for a in s.args), s.attrs, s.span, s.origin)
         self.vector_op(s)
         self.finish()
@@ -77,11 +78,11 @@ class Vector(Values):
         n = self.count(dst)
         if op == 'div' and 'float' not in self.dtype(dst):
             name = 'int_div'
-        self.emit(f'{name}({self.source(a, (n,))}, {self.source(b, (n,))}, {self.target_of(dst, (n,), rounds)})')
+        self.emit(f'{name}({self.source(a, (n,))}, {self.source(b, (n,))}, out={self.target_of(dst, (n,), rounds)})')
 
     def scalar_form(self, ufunc: str, dst: Region, a: Region, value: str, rounds: bool = True) -> None:
         n = self.count(dst)
-        self.emit(f'{ufunc}({self.source(a, (n,))}, {value}, {self.target_of(dst, (n,), rounds)})')
+        self.emit(f'{ufunc}({self.source(a, (n,))}, {value}, out={self.target_of(dst, (n,), rounds)})')
 
     def op_adds(self, s, dst, a, x):
         self.scalar_form('add', dst, a, self.scalar_operand(x, self.dtype(dst)))
@@ -163,11 +164,11 @@ class Vector(Values):
 
     def op_clamp_max(self, s, dst, a, x, count):
         n = self.number(count)
-        self.emit(f'minimum({self.source(a, (n,))}, {self.value_as(x, self.dtype(dst))}, {self.target_of(dst, (n,), False)})')
+        self.emit(f'minimum({self.source(a, (n,))}, {self.value_as(x, self.dtype(dst))}, out={self.target_of(dst, (n,), False)})')
 
     def op_clamp_min(self, s, dst, a, x, count):
         n = self.number(count)
-        self.emit(f'maximum({self.source(a, (n,))}, {self.value_as(x, self.dtype(dst))}, {self.target_of(dst, (n,), False)})')
+        self.emit(f'maximum({self.source(a, (n,))}, {self.value_as(x, self.dtype(dst))}, out={self.target_of(dst, (n,), False)})')
 
     op_mins_experiment = op_clamp_max
 

@@ -110,5 +110,5 @@ def shift_right(x: np.ndarray, s: int, out: np.ndarray) -> None:
 
 
 def clamp(x: np.ndarray, low, high, out: np.ndarray) -> None:
-    np.maximum(x, out.dtype.type(low), out)
-    np.minimum(out, out.dtype.type(high), out)
+    np.maximum(x, out.dtype.type(low), out=out)
+    np.minimum(out, out.dtype.type(high), out=out)

@@ -7,19 +7,11 @@ import torch
 
 
 _UFUNC = {'sum': np.add, 'max': np.maximum, 'min': np.minimum}
-_TORCH = {'max': torch.amax, 'min': torch.amin}
 
 
-def reduce_rows(out: np.ndarray, src: np.ndarray, kind: str, scratch=None) -> None:
-    """out[i] = reduction of row i; two-dimensional contiguous source."""
-    if kind == 'sum' or src.dtype.kind != 'f':
-        _UFUNC[kind].reduce(src, axis=1, out=out, dtype=out.dtype)
-    else:
-        _TORCH[kind](torch.from_numpy(src), 1, out=torch.from_numpy(out))
-
-
-def reduce_columns(out: np.ndarray, src: np.ndarray, kind: str) -> None:
-    _UFUNC[kind].reduce(src, axis=0, out=out, dtype=out.dtype)
+def reduce_axis(out: np.ndarray, src: np.ndarray, kind: str, axis: int) -> None:
+    """Reduction of a contiguous tile of integers, or of exact storage."""
+    _UFUNC[kind].reduce(src, axis=axis, out=out, dtype=out.dtype)
 
 
 def reduce_tile(out: np.ndarray, src: np.ndarray, kind: str, dim: int, rows: int, cols: int, pitch: int, clear: bool, half_sum: bool) -> None:
@@ -35,7 +27,7 @@ def reduce_tile(out: np.ndarray, src: np.ndarray, kind: str, dim: int, rows: int
     view = np.lib.stride_tricks.as_strided(src, (rows, cols), (pitch * src.itemsize, src.itemsize))
     result = _UFUNC[kind].reduce(view, axis=1 if dim != 0 else 0, dtype=src.dtype)
     place = out[:result.size]
-    np.copyto(place, result) if clear else _UFUNC[kind](place, result, place)
+    np.copyto(place, result) if clear else _UFUNC[kind](place, result, out=place)
 
 
 def half_sum_rows(out: np.ndarray, src: np.ndarray, dim: int, rows: int, cols: int) -> None:
