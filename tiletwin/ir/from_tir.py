@@ -16,7 +16,7 @@ from ..language.operands import SPACES
 from .expr import Const, Expr, Var, free_vars, int_value, loads
 from .expr import walk as walk_expr
 from .nodes import Break, Buffer, For, If, Instr, Launch, Let, Program, Region, Scope, Stmt, Store, While, walk
-from .tir_expr import Expressions
+from ..language.tir_expr import Expressions
 
 _KINDS = {0: 'serial', 1: 'parallel', 2: 'serial', 3: 'unroll'}
 

@@ -49,7 +49,8 @@ OPS: dict[str, OpSpec] = {
     **_table('V', fill='we', arith_progression='wxxx', createvecindex='wx', init_sort_buf='wxx', fill_experiment='wxxxxx'),
     # compare(mask, src0, src1, mode), compare_scalar(mask, src0, scalar, mode), select(dst, mask, src0, src1|scalar, mode)
     **_table('V', compare='wrrs', compare_scalar='wres', select='wrras'),
-    # cast(dst, src, mode, count); broadcast(dst, src) {axis}; reduce(dst, src) {kind, dim, clear, M, N, pitch}
+    # cast(dst, src, mode, count); broadcast(dst, src) {axis}; reduce(dst, src) {kind, dim, clear, M, N, real_shape, cols}
+    # (M x N reduced; `cols` is the physical row length, which pto keeps as pitch while ascendc reads M x N densely)
     **_table('V', cast='wrsx', broadcast='wr', reduce='wr'),
     **_same('V', 'wrrw?', 'row_expand_mul row_expand_mul_experiment row_expand_sub_experiment row_expand_div_experiment'),
     # brcb_experiment(dst, src, repeat, dst_blk_stride, dst_repeat_stride)

@@ -26,7 +26,7 @@ def reduce(buffer, out, reduce_type, dim, real_shape=None, clear=True):
     m, n = (rows, cols) if real is None else (_valid(real[0], rows) if len(src.extents) > 1 else 1, _valid(real[1], cols))
     if len(src.extents) <= 2:
         _check_result(src, dst, axis, m, n, cols, real is not None)
-    return issue('reduce', dst.call(), src.call(), kind=kind, dim=axis, clear=clear, M=m, N=n, pitch=cols,
+    return issue('reduce', dst.call(), src.call(), kind=kind, dim=axis, clear=clear, M=m, N=n, cols=cols,
                  real_shape=None if real is None else tirx.call_extern('handle', 'shape', *real))
 
 

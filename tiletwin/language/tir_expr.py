@@ -8,8 +8,8 @@ from typing import Callable
 from tvm import tirx
 
 from ..errors import DialectError
-from ..language.where import here
-from .expr import Bin, Call, Cast, Const, Expr, Load, Select, Un, Var, fold
+from .where import here
+from ..ir.expr import Bin, Call, Cast, Const, Expr, Load, Select, Un, Var, fold
 
 _BINARY = {'Add': '+', 'Sub': '-', 'Mul': '*', 'Div': 'tdiv', 'Mod': 'tmod', 'FloorDiv': '//', 'FloorMod': '%', 'Min': 'min', 'Max': 'max',
            'LT': '<', 'LE': '<=', 'EQ': '==', 'NE': '!=', 'GT': '>', 'GE': '>=', 'And': 'and', 'Or': 'or'}

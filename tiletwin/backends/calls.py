@@ -1,0 +1,198 @@
+"""The call convention of a compiled kernel: from the caller's arguments to named tensors and scalars (dialect 1.6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CallError, DialectTypeError
+from ..ir import expr as E
+from ..ir.nodes import Buffer, Program
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class KernelParam:
+    """A parameter as the caller sees it; extents are ints or the text of an expression."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...] | None  # None for a scalar
+
+    def torch_dtype(self) -> 'torch.dtype':
+        return torch_dtype(self.dtype)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The arguments of one launch."""
+
+    tensors: dict[str, 'torch.Tensor']
+    scalars: dict[str, int | float]
+    results: list['torch.Tensor']
+    poisoned: frozenset[str]
+
+
+def torch_dtype(name: str) -> 'torch.dtype':
+    import torch
+
+    return getattr(torch, name)
+
+
+def indices(value: Any, count: int, what: str) -> list[int]:
+    """`out_idx` or `workspace_idx` as non-negative positions."""
+    if value is None:
+        return []
+    values = [value] if isinstance(value, int) else value
+    if isinstance(value, bool) or not isinstance(values, (list, tuple)) or any(not isinstance(v, int) or isinstance(v, bool) for v in values):
+        raise DialectTypeError(f'{what} is {value!r}', why='it names parameters by position', instead=f'{what}=-1 or {what}=[2, 3]')
+    found = []
+    for v in values:
+        if not -count <= v < count:
+            raise CallError(f'{what}={v} of a kernel with {count} parameters', why='it names a parameter by position', instead=f'{-count} to {count - 1}')
+        found.append(v % count)
+    if len(set(found)) != len(found):
+        raise CallError(f'{what}={value!r} names a parameter twice', instead='each parameter once')
+    return found
+
+
+class Convention:
+    """Which parameters the caller passes, which are made for the call, and what is returned."""
+
+    def __init__(self, program: Program, out_idx: Any, workspace_idx: Any):
+        self.program = program
+        count = len(program.params)
+        self.out_idx = indices(out_idx, count, 'out_idx')
+        self.workspace_idx = indices(workspace_idx, count, 'workspace_idx')
+        both = set(self.out_idx) & set(self.workspace_idx)
+        if both:
+            raise CallError(f'parameter {min(both)} is an output and a workspace', why='a workspace is not returned', instead='either out_idx or workspace_idx')
+        for i in (*self.out_idx, *self.workspace_idx):
+            if not isinstance(program.params[i], str):
+                raise CallError(f'parameter {i} ({program.params[i].name}) is a scalar', why='only tensors are allocated for a call', instead='positions of tensor parameters')
+        self.made = [*self.out_idx, *self.workspace_idx]
+        self.inputs = [i for i in range(count) if i not in set(self.made)]
+        self.params = [self._param(p) for p in program.params]
+        plain = {d.name for b in program.tensors for d in b.shape if isinstance(d, E.Var)}
+        scalar = {p.name for p in program.params if not isinstance(p, str)}
+        used = {n for b in program.tensors for d in b.shape for n in E.free_vars(d)} | E.free_vars(program.launch.blocks)
+        self.symbolic = sorted((plain | used) - scalar)
+
+    def _param(self, p) -> KernelParam:
+        if not isinstance(p, str):
+            return KernelParam(p.name, p.dtype, None)
+        b = self.program.buffers[p]
+        return KernelParam(b.name, b.dtype, tuple(v if (v := E.int_value(d)) is not None else E.text(d) for d in b.shape))
+
+    # ---- binding -----------------------------------------------------------------------------------------------------
+
+    def bind(self, args: tuple, strict_shapes: bool = True) -> Bound:
+        named = [p if isinstance(p, str) else p.name for p in self.program.params]
+        if len(args) != len(self.inputs):
+            wanted = ', '.join(named[i] for i in self.inputs)
+            what = f'missing argument `{named[self.inputs[len(args)]]}`' if len(args) < len(self.inputs) else f'{len(args) - len(self.inputs)} arguments too many'
+            raise CallError(f'{self.program.name} takes {len(self.inputs)} arguments ({wanted}) but got {len(args)}: {what}', where=self.program.span,
+                            why='outputs and workspaces are allocated for the call, everything else is passed in parameter order')
+        tensors: dict[str, Any] = {}
+        scalars: dict[str, int | float] = {}
+        for position, value in zip(self.inputs, args):
+            p = self.program.params[position]
+            if isinstance(p, str):
+                tensors[p] = self._tensor(position, self.program.buffers[p], value)
+            else:
+                scalars[p.name] = self._scalar(p, value)
+        self._same_device(tensors)
+        self._solve(tensors, scalars)
+        for name, t in tensors.items():
+            self._check_shape(self.program.buffers[name], t, scalars, strict_shapes)
+        device = next(iter(tensors.values())).device if tensors else 'cpu'
+        for i in self.made:
+            b = self.program.buffers[self.program.params[i]]
+            tensors[b.name] = self._allocate(b, scalars, device)
+        made = frozenset(named[i] for i in self.made)
+        return Bound(tensors, scalars, [tensors[named[i]] for i in self.out_idx], made)
+
+    def _tensor(self, position: int, b: Buffer, value: Any):
+        import torch
+
+        if not isinstance(value, torch.Tensor):
+            raise CallError(f'parameter `{b.name}` is a tensor, got {type(value).__name__}', where=b.span, why='GM parameters are memory', instead='a torch.Tensor')
+        if value.dtype != torch_dtype(b.dtype):
+            raise CallError(f'Buffer dtype mismatch for parameter {b.name}: expected {b.dtype}, got {str(value.dtype).removeprefix("torch.")}', where=b.span,
+                            why='the kernel reads bytes, nothing converts them', instead=f'.to(torch.{b.dtype})')
+        if value.dim() != len(b.shape):
+            raise CallError(f'Buffer shape mismatch for parameter {b.name}: {len(b.shape)} dimensions expected, got {tuple(value.shape)}', where=b.span,
+                            why='addresses are computed from the declared shape')
+        if not value.is_contiguous():
+            raise CallError(f'Input tensor at index {position} must be contiguous: `{b.name}` has strides {tuple(value.stride())}', where=b.span,
+                            why='the kernel computes row-major addresses', instead='.contiguous()')
+        return value
+
+    def _scalar(self, p: E.Var, value: Any) -> int | float:
+        kind = (bool, int) if p.dtype == 'bool' else (int, float) if 'float' in p.dtype else int
+        if not isinstance(value, kind) or (isinstance(value, bool) and p.dtype != 'bool'):
+            raise CallError(f'parameter `{p.name}` is a scalar of type {p.dtype}, got {value!r}', where=self.program.span, why='it is passed by value',
+                            instead='a Python float' if 'float' in p.dtype else 'a Python int')
+        return float(value) if 'float' in p.dtype else int(value)
+
+    def _same_device(self, tensors: dict[str, Any]) -> None:
+        devices = {name: t.device for name, t in tensors.items()}
+        if len({d.type for d in devices.values()}) > 1:
+            raise CallError('Buffer device mismatch: ' + ', '.join(f'{n} on {d}' for n, d in devices.items()), where=self.program.span, why='one kernel runs on one device',
+                            instead='.to(the same device)')
+        for name, device in devices.items():
+            if device.type != 'cpu':
+                raise CallError(f'Buffer device mismatch for parameter {name}: {device}', where=self.program.span, why='the simulator works on host memory', instead='.cpu()')
+
+    def _solve(self, tensors: dict[str, Any], scalars: dict[str, int | float]) -> None:
+        """Symbolic dims: first where a dim is the plain name, then from a dim that is linear in one unknown name."""
+        dims = [(b, d, tensors[b.name].shape[i]) for b in self.program.tensors if b.name in tensors for i, d in enumerate(b.shape)]
+        for _, d, got in dims:
+            if isinstance(d, E.Var) and d.name not in scalars:
+                scalars[d.name] = int(got)
+        for b, d, got in dims:
+            unknown = [n for n in E.free_vars(d) if n not in scalars]
+            if len(unknown) == 1:
+                scalars[unknown[0]] = self._invert(b, d, unknown[0], int(got), scalars)
+        missing = [n for n in self.symbolic if n not in scalars]
+        if missing:
+            raise CallError(f'Unfounded symbolic var: {missing[0]}', where=self.program.span, why='a symbolic dimension is read off the tensors the caller passes',
+                            instead=f'a passed tensor with a dimension {missing[0]}, or a parameter {missing[0]}: T.int32')
+
+    def _invert(self, b: Buffer, d: E.Expr, name: str, got: int, scalars: dict) -> int:
+        known = {n: E.Const(v) for n, v in scalars.items()}
+
+        def at(x: int) -> int | None:
+            return E.int_value(E.substitute(d, {**known, name: E.Const(x)}))
+
+        zero, one = at(0), at(1)
+        if zero is not None and one is not None and one != zero:
+            x, rest = divmod(got - zero, one - zero)
+            if rest == 0 and x >= 0 and at(x) == got:
+                return x
+        raise CallError(f'cannot solve {E.text(d)} = {got} for {name} (a dimension of `{b.name}`)', where=b.span, why='a symbolic dimension must follow from the shapes of the inputs',
+                        instead=f'a tensor with the plain dimension {name}')
+
+    def _check_shape(self, b: Buffer, t, scalars: dict, strict: bool) -> None:
+        want = self._extents(b, scalars)
+        for i, (w, got) in enumerate(zip(want, t.shape)):
+            if w == got or (not strict and got > w):
+                continue
+            raise CallError(f'Buffer shape mismatch for parameter {b.name}: expected {want}, got {tuple(t.shape)} (dimension {i}: {E.text(b.shape[i])} = {w})', where=b.span,
+                            why='addresses are computed from the declared shape', instead='a tensor of the declared shape, or a symbolic dimension T.symbolic(...)')
+
+    def _extents(self, b: Buffer, scalars: dict) -> tuple[int, ...]:
+        found = []
+        for d in b.shape:
+            v = E.int_value(E.substitute(d, {n: E.Const(x) for n, x in scalars.items()}))
+            if v is None:
+                raise CallError(f'Shape not constant: {E.text(d)} of `{b.name}`', where=b.span, why='the size of an allocated tensor must follow from the inputs')
+            found.append(v)
+        return tuple(found)
+
+    def _allocate(self, b: Buffer, scalars: dict, device):
+        import torch
+
+        return torch.empty(self._extents(b, scalars), dtype=torch_dtype(b.dtype), device=device)

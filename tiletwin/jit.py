@@ -1,0 +1,239 @@
+"""`jit` and `compile`: from a factory to a callable kernel on the simulator (dialect 1)."""
+
+from __future__ import annotations
+
+import functools
+import os
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator
+
+from .backends.calls import Bound, Convention, KernelParam
+from .errors import DialectError, DialectTypeError, EnvironmentError_, UnsupportedError
+from .ir.nodes import Program
+from .backends.pass_config_keys import DEVELOPER_KEYS, PassConfigKey
+from .sim.options import Options
+from .sim.result import Launch
+
+__all__ = ['JITKernel', 'KernelParam', 'PassConfigKey', 'compile', 'determine_platform', 'jit', 'observe', 'on_launch']
+
+TARGETS = {'auto': 'ascendc', 'ascendc': 'ascendc', 'pto': 'pto'}
+PLATFORMS = ('A2', 'A3', 'A5')
+
+# Called with every Launch of every kernel, in order of registration.
+on_launch: list[Callable[[Launch], None]] = []
+
+
+@contextmanager
+def observe(callback: Callable[[Launch], None]) -> Iterator[None]:
+    """Within the block, `callback` sees every launch."""
+    on_launch.append(callback)
+    try:
+        yield
+    finally:
+        on_launch.remove(callback)
+
+
+def determine_platform(platform: str = 'auto') -> str:
+    """The chip: the argument, TL_PLATFORM, TILETWIN_ARCH, or A3."""
+    source = 'platform'
+    if str(platform).lower() == 'auto':
+        for source in ('TL_PLATFORM', 'TILETWIN_ARCH'):
+            if os.environ.get(source):
+                platform = os.environ[source]
+                break
+        else:
+            return 'A3'
+    found = str(platform).upper()
+    if found not in PLATFORMS:
+        raise EnvironmentError_(f'{source}={platform!r} is no known chip', why='the machine room describes ' + ', '.join(PLATFORMS), instead='A2, A3 or A5')
+    return found
+
+
+def _target(target: str) -> str:
+    found = TARGETS.get(target) if isinstance(target, str) else None
+    if found is None:
+        raise DialectError(f'Target {target} is not supported', why='kernels are generated as AscendC or PTO source', instead='"auto", "ascendc" or "pto"')
+    return found
+
+
+def _configs(pass_configs: dict | None) -> dict[str, Any]:
+    from pass_configs.resolve import resolve
+
+    if pass_configs is not None and not isinstance(pass_configs, dict):
+        raise DialectTypeError(f'pass_configs is {pass_configs!r}', why='it maps config names to values', instead='{"tl.ascend_auto_sync": True}')
+    known = {k.value for k in PassConfigKey}
+    found: dict[str, Any] = {}
+    for key, value in (pass_configs or {}).items():
+        name = key.value if isinstance(key, PassConfigKey) else key
+        if name not in known:
+            raise DialectError(f'Invalid config option {name!r}', why='the compiler knows no pass of this name', instead='one of ' + ', '.join(sorted(known)))
+        found[name] = value
+    resolve(pass_configs)
+    _refuse_developer_mode(found)
+    return found
+
+
+def _refuse_developer_mode(configs: dict[str, Any]) -> None:
+    on = [k for k in DEVELOPER_KEYS if configs.get(k)]
+    if on:
+        raise UnsupportedError(f'{on[0]}=True', why='this version runs the expert half of the dialect: flags, scopes and addresses are what the kernel says',
+                               instead='pass_configs=EXPERT, and flags and barriers in the kernel')
+
+
+def strict_shapes() -> bool:
+    """Whether a GM tensor must have exactly the declared shape; TILETWIN_STRICT_SHAPES=0 accepts larger ones."""
+    return os.environ.get('TILETWIN_STRICT_SHAPES', '1') != '0'
+
+
+class JITKernel:
+    """A compiled kernel. Calling it launches on the simulator; `launch_record` judges the last call."""
+
+    def __init__(self, func: Any, out_idx: Any = None, workspace_idx: Any = None, target: str = 'auto', platform: str = 'auto', pass_configs: dict | None = None,
+                 verbose: bool = False):
+        from .language.prim_func import program_of
+
+        self.target, self.platform = _target(target), determine_platform(platform)
+        self.pass_configs = _configs(pass_configs)
+        self.prim_func = func
+        self.convention = Convention(program_of(func), out_idx, workspace_idx)
+        self.program = self._lower(self.convention.program)
+        self.out_idx, self.workspace_idx, self.auto_gm_idx = self.convention.out_idx, self.convention.workspace_idx, []
+        self.params = self.convention.params
+        self.launch_record: Launch | None = None
+        self.latency = self.config = self.ref_latency = None
+        if verbose:
+            print(self.get_kernel_source())
+
+    def _lower(self, program: Program) -> Program:
+        from .ir.verify import verify
+        from .passes.pipeline import lower
+
+        verify(program, 'the front end', self.target)
+        return lower(program, self.pass_configs, self.target, self.platform.lower())
+
+    @property
+    def last(self) -> Launch | None:
+        return self.launch_record
+
+    def __call__(self, *args: Any, stream: int = -1):
+        """Inputs in parameter order; one tensor, or a list of the outputs in the order of out_idx."""
+        bound = self.convention.bind(args, strict_shapes())
+        self.launch(bound)
+        return bound.results[0] if len(bound.results) == 1 else bound.results
+
+    def launch(self, bound: Bound) -> Launch:
+        from .backends.simulator import simulate
+
+        options = Options(chip=self.platform.lower(), target=self.target)
+        record = simulate(self.program, bound.tensors, bound.scalars, options, bound.poisoned)
+        self.launch_record = record
+        for callback in list(on_launch):
+            callback(record)
+        return record
+
+    def get_kernel_source(self) -> str:
+        """The tile program as text."""
+        from .ir.printer import text
+
+        return f'# The tile program of {self.program.name} for {self.platform} ({self.target}); the simulator runs this, it is not AscendC.\n{text(self.program)}'
+
+    @property
+    def kernel_source(self) -> str:
+        return self.get_kernel_source()
+
+    def get_host_source(self) -> str:
+        raise UnsupportedError('there is no host source', why='the simulator launches the tile program itself', instead='get_kernel_source()')
+
+    @property
+    def host_source(self) -> str:
+        return self.get_host_source()
+
+    def update_tuner_result(self, latency: float, config: dict, ref_latency: float | None = None) -> 'JITKernel':
+        self.latency, self.config, self.ref_latency = latency, config, ref_latency
+        return self
+
+    def get_tuner_result(self) -> tuple:
+        if self.latency is None:
+            raise DialectError('this kernel was not tuned', why='only the autotuner fills in latency and config')
+        return self.latency, self.config, self.ref_latency
+
+    def __repr__(self) -> str:
+        return f'<JITKernel {self.program.name} on {self.platform} ({self.target})>'
+
+
+def compile(func: Any, out_idx: Any = None, workspace_idx: Any = None, execution_backend: str = 'cython', target: str = 'auto', target_host: Any = None,
+            platform: str = 'auto', verbose: bool = False, pass_configs: dict | None = None) -> JITKernel:
+    """A kernel from a prim_func."""
+    from .language.prim_func import PrimFunc
+
+    if not isinstance(func, (PrimFunc, Program)) and type(func).__name__ != 'PrimFunc':
+        raise DialectTypeError(f'compile takes a prim_func, got {func!r}', instead='compile(factory(...)), or @jit on the factory')
+    return JITKernel(func, out_idx, workspace_idx, target, platform, pass_configs, verbose)
+
+
+class _Factory:
+    """A decorated factory: calls are memoised per arguments, platform included."""
+
+    def __init__(self, func: Callable, options: dict[str, Any], debug_root_path: str | None):
+        functools.update_wrapper(self, func)
+        self.func, self.options, self.debug_root_path = func, options, debug_root_path
+        self.out_idx, self.target, self.pass_configs = options['out_idx'], options['target'], options['pass_configs']
+        self.kernels: dict[Any, JITKernel] = {}
+
+    @property
+    def __jit_impl__(self) -> '_Factory':
+        return self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> JITKernel:
+        tuned = kwargs.pop('__tune_params', None) or {}
+        kwargs = {**kwargs, **tuned}
+        # 1, 1.0 and True are equal to Python but make different kernels.
+        typed = (tuple((type(a), a) for a in args), tuple((k, type(v), v) for k, v in sorted(kwargs.items())))
+        key = (typed, determine_platform(self.options['platform']))
+        try:
+            found = self.kernels.get(key)
+        except TypeError:
+            bad = next((a for a in (*args, *kwargs.values()) if not _hashable(a)), None)
+            raise DialectTypeError(f'{self.func.__name__}: the argument {bad!r} is not hashable', why='compiled kernels are kept per arguments of the factory',
+                                   instead='a tuple instead of a list, numbers and strings instead of tensors') from None
+        if found is None:
+            found = self.kernels[key] = self._compile(args, kwargs)
+        return found
+
+    def _compile(self, args: tuple, kwargs: dict) -> JITKernel:
+        made = self.func(*args, **kwargs)
+        if isinstance(made, JITKernel) or not _is_prim_func(made):
+            raise DialectTypeError(f'{self.func.__name__} returned {type(made).__name__}', why='a factory returns the prim_func it defines', instead='return main')
+        kernel = JITKernel(made, **self.options)
+        if self.debug_root_path is not None:
+            os.makedirs(self.debug_root_path, exist_ok=True)
+            with open(os.path.join(self.debug_root_path, f'tilelang_jit_program_{kernel.program.name}.txt'), 'w', encoding='utf-8') as f:
+                f.write(kernel.get_kernel_source())
+        return kernel
+
+
+def _hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _is_prim_func(value: Any) -> bool:
+    return type(value).__name__ == 'PrimFunc'
+
+
+def jit(func: Callable | None = None, *, out_idx: Any = None, workspace_idx: Any = None, target: str = 'auto', target_host: Any = None, platform: str = 'auto',
+        execution_backend: str = 'cython', verbose: bool = False, pass_configs: dict | None = None, debug_root_path: str | None = None):
+    """Decorator of a factory that returns a prim_func."""
+    options = {'out_idx': out_idx, 'workspace_idx': workspace_idx, 'target': target, 'platform': platform, 'pass_configs': pass_configs, 'verbose': verbose}
+    _target(target)
+    _configs(pass_configs)
+    if func is None:
+        return functools.partial(_Factory, options=options, debug_root_path=debug_root_path)
+    if _is_prim_func(func):
+        raise DialectError('jit on a prim_func', why='it decorates the factory, which returns the prim_func', instead='tiletwin.compile(prim_func)')
+    if not callable(func):
+        raise DialectTypeError(f'jit on {func!r}', why='it decorates a function')
+    return _Factory(func, options, debug_root_path)
