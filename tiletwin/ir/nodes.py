@@ -29,6 +29,7 @@ class Buffer:
     alias_of: str | None = None  # a view (reshape, view, reinterpretcast) of that buffer's bytes
     alias_offset: int = 0  # bytes into it
     init: Any = None  # VAR only: constant initial value
+    versions: int = 1  # leading dim a pipelining pass added for multi-buffering; 1 = none
     origin: str = 'user'  # or the pass that made it
 
     @property
