@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import queue
-import threading
 import time
-import traceback
 from dataclasses import dataclass
-from inspect import isgeneratorfunction
 from typing import Any, Callable
 
-import numpy as np
 import torch
 
 from ..errors import Span, TileTwinError
 from ..ir import expr as E
-from ..ir.nodes import Instr, Program, walk
-from . import memory
-from .crosscore import Block, CrossCore
+from ..ir.nodes import Instr, Program, Region, Store, walk
+from ..ir.ops import OPS
+from . import memory, workers
 from .datagen import Code, DataGenerator
+from .launch import Launch
 from .namespace import NAMES
-from .result import CORES
 from .specialise import specialise
+
+_PROBE = 0.02  # seconds of blocks run before deciding whether more workers pay
 
 
 @dataclass(frozen=True)
@@ -31,37 +27,6 @@ class DataResult:
     stuck: tuple[tuple[int, str, Span | None], ...]  # cores that wait for ever: (cid, core name, line)
     prints: list[str]
     seconds: float
-
-
-class Runtime:
-    """Work space of one thread, shared by the cores it simulates."""
-
-    def __init__(self):
-        self.deq = np.float32(1)
-        self.prints: list[str] = []
-        self._scratch: dict[tuple, torch.Tensor] = {}
-
-    def scratch(self, dtype: str, shape: tuple[int, ...], slot: int) -> torch.Tensor:
-        key = (dtype, shape, slot)
-        if key not in self._scratch:
-            self._scratch[key] = torch.empty(shape, dtype=memory.torch_dtype(dtype))
-        return self._scratch[key]
-
-
-class Cores:
-    """The cores of one block with their memories, reused block after block."""
-
-    def __init__(self, engine: 'DataEngine', gm: dict, log: bool):
-        self.rt = Runtime()
-        self.chips, self.functions = [], []
-        for core in range(1 + engine.program.launch.vectors):
-            chip = memory.Chip(engine.layout, ('UB',) if core else ('L1', 'L0A', 'L0B', 'L0C'))
-            self.chips.append(chip)
-            self.functions.append(engine.make('V' if core else 'C', log)(gm | chip.flat, self.rt, core))
-
-    def poison(self) -> None:
-        for chip in self.chips:
-            chip.poison()
 
 
 class DataEngine:
@@ -76,8 +41,11 @@ class DataEngine:
             raise TileTwinError(f'the block count {E.text(self.program.launch.blocks)} has no value', where=program.span,
                                 why='the grid is fixed before the kernel starts', instead='an expression of tensor dimensions and scalar parameters')
         self.blocks = blocks
+        self.written = _written(self.program)
+        self.block_seconds: float | None = None  # measured
         self._code: dict[tuple[str, bool], Code] = {}
         self._make: dict[tuple[str, bool], Callable] = {}
+        self._shared = workers.Shared()
         ops = [s for s in walk(self.program.body) if isinstance(s, Instr)]
         # cores of different blocks wait for one another: all blocks advance together
         self.launch_wide = any(s.op == 'sync_all' or s.op == 'set_cross_flag' and s.attrs.get('mode', 2) in (0, E.Const(0)) for s in ops)
@@ -96,34 +64,32 @@ class DataEngine:
         key = (role, log)
         if key not in self._make:
             names = dict(NAMES)
-            exec(compile(self.code(role, log).text, self._file(role, log), 'exec'), names)
+            exec(compile(self.code(role, log).text, self.file(role, log), 'exec'), names)
             self._make[key] = names['make']
         return self._make[key]
 
-    def _file(self, role: str, log: bool) -> str:
+    def file(self, role: str, log: bool) -> str:
         return f'<{self.program.name} data {role}{" log" if log else ""} {id(self)}>'
+
+    def waits(self, role: str, log: bool) -> bool:
+        """The function of the role is a generator."""
+        return bool(self.code(role, log).waits)
 
     # -- running ------------------------------------------------------------------------------------------------------
     def run(self, tensors: dict[str, torch.Tensor], poisoned: frozenset[str] = frozenset(), *, log: bool = False, threads: int | None = None,
-            repoison: bool = False, reverse: bool = False) -> DataResult:
-        """`reverse` takes blocks and cores last first, one at a time: what changes then depends on an order nothing fixes."""
+            repoison: bool = False) -> DataResult:
         began = time.perf_counter()
         gm = memory.bind(self.program, tensors, poisoned, self.layout)
-        launch = _Launch(self, gm, log and any(self.code(r, False).steers for r in 'CV'), repoison, reverse)
-        workers = max(1, min(threads or os.cpu_count() or 1, self.blocks))
+        launch = Launch(self, log and any(self.code(r, False).steers for r in 'CV'), repoison)
         before = torch.get_num_threads()
         try:
             torch.set_num_threads(1)
             if self.launch_wide:
-                launch.together()
-            elif workers == 1 or self.ordered or reverse:
-                launch.worker()
+                launch.together(gm)
+            elif self.ordered:
+                launch.blocks(range(self.blocks), gm)
             else:
-                pool = [threading.Thread(target=launch.worker, daemon=True) for _ in range(workers)]
-                for t in pool:
-                    t.start()
-                for t in pool:
-                    t.join()
+                self._spread(launch, gm, tensors, max(1, min(threads or workers.available(), self.blocks)))
         finally:
             torch.set_num_threads(before)
         launch.raise_first()
@@ -131,111 +97,55 @@ class DataEngine:
         stuck = tuple(sorted(launch.stuck, key=lambda x: (x[0], x[1])))
         return DataResult(launch.logs, stuck, prints, time.perf_counter() - began)
 
+    def _spread(self, launch: Launch, gm: dict, tensors: dict[str, torch.Tensor], count: int) -> None:
+        """Runs all blocks, on several workers when that is faster. Block i of the rest runs on worker i mod count."""
+        first = 0
+        if count == 1 or self.block_seconds is None:
+            start = time.perf_counter()
+            first = launch.blocks(range(self.blocks), gm, _PROBE if count > 1 else float('inf'))
+            self.block_seconds = (time.perf_counter() - start) / max(first, 1)
+        rest = range(first, self.blocks)
+        size = sum(tensors[n].numel() * tensors[n].element_size() for n in self.written)
+        if launch.errors or not rest:
+            return
+        if not workers.worthwhile(self.block_seconds * len(rest), count, size):
+            launch.blocks(rest, gm)
+            return
+        outside = tensors
+        if workers.FORK:
+            outside = dict(tensors)
+            owners: dict[int, str] = {}
+            for n in sorted(self.written):
+                owner = owners.setdefault(tensors[n].data_ptr(), n)
+                outside[n] = self._shared.like(owner, tensors[n]).copy_(tensors[n]) if owner == n else outside[owner]
+            for n, t in tensors.items():
+                if t.data_ptr() in owners and n not in self.written:
+                    outside[n] = outside[owners[t.data_ptr()]]
+            gm = memory.bind(self.program, outside, frozenset(), self.layout)
 
-class _Launch:
-    """One run over all blocks."""
+        def work(i: int) -> tuple:
+            mine = launch if i == 0 else Launch(self, launch.log, launch.repoison)
+            start = time.perf_counter()
+            n = mine.blocks(rest[i::count], gm)
+            if i == 0:
+                self.block_seconds = (time.perf_counter() - start) / max(n, 1)
+            return mine.export()
 
-    def __init__(self, engine: DataEngine, gm: dict, log: bool, repoison: bool, reverse: bool):
-        self.engine, self.gm, self.log, self.repoison, self.reverse = engine, gm, log, repoison, reverse
-        self.todo: queue.SimpleQueue[int] = queue.SimpleQueue()
-        for cid in self.sequence(range(engine.blocks)):
-            self.todo.put(cid)
-        self.logs: dict[tuple[int, int], list] = {}
-        self.prints: dict[tuple[int, int], list[str]] = {}
-        self.stuck: list[tuple[int, str, Span | None]] = []
-        self.errors: dict[int, TileTwinError] = {}
-
-    def sequence(self, items) -> list:
-        return list(items)[::-1] if self.reverse else list(items)
-
-    def worker(self) -> None:
-        """Takes blocks until none is left."""
-        torch.set_num_threads(1)
-        with np.errstate(all='ignore'):
-            cores = None
-            while not self.errors:
-                try:
-                    cid = self.todo.get_nowait()
-                except queue.Empty:
-                    return
-                try:
-                    if cores is None:
-                        cores = Cores(self.engine, self.gm, self.log)
-                    elif self.repoison:
-                        cores.poison()
-                    self.advance([(cid, cores)])
-                except Exception as error:
-                    self.errors[cid] = self.explain(error, cid)
-
-    def together(self) -> None:
-        """All blocks at once, in one thread: they wait for one another."""
-        with np.errstate(all='ignore'):
-            try:
-                self.advance([(cid, Cores(self.engine, self.gm, self.log)) for cid in self.sequence(range(self.engine.blocks))])
-            except Exception as error:
-                self.errors[0] = self.explain(error, 0)
-
-    def advance(self, blocks: list[tuple[int, Cores]]) -> None:
-        """Runs the cores of some blocks to their end, or until none can go on."""
-        sync = CrossCore(tuple(cid for cid, _ in blocks), self.engine.program.launch.vectors)
-        waiting: list[tuple[int, int, Any, Any]] = []
-        for cid, cores in blocks:
-            view = Block(sync, cid)
-            for core, run in self.sequence(enumerate(cores.functions)):
-                waiting.append((cid, core, cores.rt, self.start(run, cid, core, cores.rt, view)))
-        stopped: dict[tuple[int, int], int] = {}
-        while waiting:
-            mark, still = sync.events, []
-            for cid, core, rt, going in waiting:
-                rt.prints = self.prints.setdefault((cid, core), [])
-                at = next(going, None)
-                if at is not None:
-                    stopped[cid, core] = at
-                    still.append((cid, core, rt, going))
-            if len(still) == len(waiting) and sync.events == mark:
-                for cid, core, _, _ in still:
-                    waits = self.engine.code('V' if core else 'C', self.log).waits
-                    self.stuck.append((cid, CORES[core], waits[stopped[cid, core]]))
-                return
-            waiting = still
-
-    def start(self, run: Callable, cid: int, core: int, rt: Runtime, sync: Block):
-        lg = None
-        if self.log:
-            entries = self.logs.setdefault((cid, core), [])
-
-            def lg(value, append=entries.append):
-                append(value)
-                return value
-        vid = max(core - 1, 0)
-        if isgeneratorfunction(run):
-            return run(cid, vid, sync, lg)
-        return _once(run, cid, vid, sync, lg)
-
-    def explain(self, error: Exception, cid: int) -> TileTwinError:
-        """The kernel line behind an error in generated code."""
-        if isinstance(error, TileTwinError) and error.where is not None:
-            return error
-        where = None
-        for role in 'CV':
-            for frame, line in traceback.walk_tb(error.__traceback__):
-                if frame.f_code.co_filename == self.engine._file(role, self.log):
-                    where = self.engine.code(role, self.log).spans[line - 1]
-        if isinstance(error, TileTwinError):
-            return error.at(where) if where else error
-        why = 'on-chip memory and tensors have the sizes the kernel declares' if isinstance(error, IndexError) else f'{type(error).__name__} in the simulator'
-        made = TileTwinError(f'block {cid}: {error}', where=where, why=why, instead='shrink the operand, or declare the buffer as large as the operation touches'
-                             if isinstance(error, IndexError) else '')
-        made.__cause__ = error
-        return made
-
-    def raise_first(self) -> None:
-        if self.errors:
-            raise self.errors[min(self.errors)]
+        for part in (workers.spread if workers.FORK else workers.threads)(count, work)[1:]:
+            launch.merge(part)
+        if workers.FORK:
+            for n in self.written:
+                tensors[n].copy_(outside[n])
 
 
-def _once(run: Callable, *args):
-    """A function without waits as a generator that never yields."""
-    run(*args)
-    return
-    yield
+def _written(program: Program) -> frozenset[str]:
+    """Tensors the Program may store to."""
+    out: set[str] = set()
+    for s in walk(program.body):
+        if isinstance(s, Store):
+            out.add(program.root(s.buffer)[0].name)
+        elif isinstance(s, Instr):
+            for letter, a in zip(OPS[s.op].signature.replace('*', ''), s.args):
+                if isinstance(a, Region) and letter in 'wm':
+                    out.add(program.root(a.buffer)[0].name)
+    return frozenset(n for n in out if program.buffers[n].space == 'GM')
