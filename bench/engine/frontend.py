@@ -1,0 +1,54 @@
+"""From kernel source to Program: a first build, a build in a warm process, a second process with the disk cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+
+# Builds the flash attention kernel several times in one process; prints milliseconds per build. Imports are not part of a build.
+_SCRIPT = '''
+import json, sys, time
+import tiletwin
+from tiletwin import language as T
+import ops.expert.flash_attn as F
+T.prim_func  # what a kernel file has loaded by the time it builds
+times = []
+for S in (2048, 1024, 512, 256, 2048 + 128, 1024 + 128, 512 + 128):
+    start = time.perf_counter()
+    F.flash_attn_ws3(1, 8, S, 128, 0.125, 128, 24).program
+    times.append((time.perf_counter() - start) * 1e3)
+print(json.dumps(times))
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    name: str
+    target_ms: float
+    ms: float
+
+
+def _process(cache: str) -> list[float]:
+    env = {**os.environ, 'TILETWIN_CACHE_DIR': cache}
+    done = subprocess.run([sys.executable, '-c', _SCRIPT], env=env, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(rounds: int) -> list[Build]:
+    cold, warm, cached = [], [], []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as cache:
+            first = _process(cache)
+            cold.append(first[0])
+            warm += first[1:]
+            cached.append(_process(cache)[0])
+    middle = [sorted(times)[len(times) // 2] for times in (cold, warm, cached)]
+    return [
+        Build('flash attention source to Program, first build', 500.0, middle[0]),
+        Build('same source, other shape, same process', 20.0, middle[1]),
+        Build('second process, disk cache', 20.0, middle[2]),
+    ]

@@ -1,0 +1,80 @@
+"""Flash attention."""
+
+import math
+
+import torch
+
+from tiletwin.errors import CallError
+from tiletwin.harness.contract import BadInput, Case, Contract, Operand, Variant
+
+
+def ws3_reference(q, k, v, scale, **_):
+    q, k, v = q.double(), k.double(), v.double()
+    scale = 1.0 / math.sqrt(q.shape[-1]) if scale is None else scale
+    return ((torch.softmax(q @ k.transpose(-1, -2) * scale, -1) @ v).half(),)
+
+
+def ws3_limits(sizes, settings):
+    S, D = sizes['S'], sizes['D']
+    if S % 64:
+        raise CallError(f'flash_attn.ws3: S is {S}', why='scores are computed in whole tiles of 64 keys and the kernel has no tail mask',
+                        instead='a multiple of 64')
+    if D not in (64, 128, 256, 512):
+        raise CallError(f'flash_attn.ws3: D is {D}', why='a head is cut into whole products of at most 128 that fit L1 twice', instead='64, 128, 256 or 512')
+    scale = settings['scale']
+    if scale is not None and not (isinstance(scale, (int, float)) and 0 < scale < float('inf')):
+        raise CallError(f'flash_attn.ws3: scale is {scale!r}', why='the row maximum is taken before scaling', instead='a positive number')
+
+
+def bhsd(B, H, S, D):
+    return {'B': B, 'H': H, 'S': S, 'D': D}
+
+
+def half(*shape):
+    return torch.zeros(shape, dtype=torch.float16)
+
+
+def three(*shape):
+    return (half(*shape), half(*shape), half(*shape))
+
+
+DIMS = ('B', 'H', 'S', 'D')
+
+WS3 = Variant(
+    name='flash_attn.ws3',
+    row='flash_attn.ws3',
+    kernel='ws3',
+    chips=('a2', 'a3'),
+    inputs=tuple(Operand(n, DIMS, ('float16',)) for n in ('q', 'k', 'v')),
+    attributes={'scale': None, 'cores': None},
+    reference=ws3_reference,
+    policy=lambda dtype: 'allclose 1e-2/1e-2 + l2 3e-3',
+    limits=ws3_limits,
+    arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
+    cases=(
+        Case('minimum', 'minimum', bhsd(1, 1, 64, 64), {'cores': 1}),
+        Case('source', 'source', bhsd(1, 1, 128, 512)),
+        Case('wide-head', 'source', bhsd(1, 1, 256, 256), {'cores': 2}),
+        Case('bench', 'source', bhsd(1, 8, 2048, 128), slow=True),
+        Case('odd-tiles', 'tail', bhsd(1, 1, 192, 128), {'cores': 2}),
+        Case('scale', 'tail', bhsd(1, 1, 128, 64), {'cores': 1, 'scale': 0.5}),
+        Case('reuse', 'reuse', bhsd(1, 1, 512, 128), {'cores': 1}),
+        Case('one-step-items', 'reuse', bhsd(1, 3, 64, 128), {'cores': 1}),
+        Case('idle', 'idle', bhsd(1, 1, 128, 128), {'cores': 3}),
+        Case('uneven', 'uneven', bhsd(1, 1, 320, 64), {'cores': 2}),
+        Case('heads', 'heads', bhsd(2, 3, 128, 128), {'cores': 4}),
+    ),
+    bad=(
+        BadInput('dtype', lambda: ((half(1, 1, 64, 64).float(), half(1, 1, 64, 64), half(1, 1, 64, 64)), {}), CallError, 'q is float32'),
+        BadInput('tail', lambda: (three(1, 1, 100, 64), {}), CallError, 'S is 100'),
+        BadInput('head', lambda: (three(1, 1, 64, 80), {}), CallError, 'D is 80'),
+        BadInput('shapes', lambda: ((half(1, 1, 64, 64), half(1, 1, 128, 64), half(1, 1, 128, 64)), {}), CallError, 'S is 64 before and 128 in k'),
+        BadInput('rank', lambda: (three(64, 64), {}), CallError, 'q has shape (64, 64)'),
+        BadInput('transposed', lambda: ((half(1, 64, 2, 64).transpose(1, 2), half(1, 2, 64, 64), half(1, 2, 64, 64)), {}), CallError, 'q is not contiguous'),
+        BadInput('scale', lambda: (three(1, 1, 64, 64), {'scale': -1.0}), CallError, 'scale is -1.0'),
+        BadInput('causal', lambda: (three(1, 1, 64, 64), {'causal': True}), CallError, "no attribute 'causal'"),
+        BadInput('missing', lambda: (three(1, 1, 64, 64)[:2], {}), CallError, 'takes 3 tensors'),
+    ),
+)
+
+CONTRACT = Contract('flash_attn', (WS3,))

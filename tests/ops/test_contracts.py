@@ -1,0 +1,56 @@
+"""What every contract must hold, whatever the operator."""
+
+import importlib
+import inspect
+
+import pytest
+import torch
+
+from tiletwin.harness.precision import policy
+from tiletwin.harness.registry import operators
+
+ALL = list(operators().values())
+
+
+@pytest.mark.parametrize('op', ALL, ids=lambda o: o.name)
+def test_case_table_covers_minimum_source_tail_reuse_idle_uneven(op):
+    """CH.1"""
+    assert {'minimum', 'source', 'tail', 'reuse', 'idle', 'uneven'} <= {c.purpose for c in op.cases}
+    assert len({c.name for c in op.cases}) == len(op.cases)
+
+
+@pytest.mark.parametrize('op', ALL, ids=lambda o: o.name)
+def test_inputs_are_the_same_every_time_and_fit_the_contract(op):
+    for case in (c for c in op.cases if not c.slow):
+        first, second = op.variant.make_inputs(case), op.variant.make_inputs(case)
+        assert all(torch.equal(a, b) for a, b in zip(first, second))
+        assert op.variant.bind(first, op.variant.settings(case.attributes)) == dict(case.sizes)
+
+
+@pytest.mark.parametrize('op', ALL, ids=lambda o: o.name)
+def test_cases_of_equal_shape_draw_different_numbers(op):
+    seen = {}
+    for case in (c for c in op.cases if not c.slow):
+        x = op.variant.make_inputs(case)[0]
+        for other in seen.get(x.shape, ()):
+            assert x.numel() == 1 or not torch.equal(x.float(), other.float())
+        seen.setdefault(x.shape, []).append(x)
+
+
+@pytest.mark.parametrize('op', ALL, ids=lambda o: o.name)
+def test_policy_rejects_an_all_zero_output(op):
+    """CH.3"""
+    case = next(c for c in op.cases if c.name == 'source' or c.name == 'long-rows' if not c.slow)
+    for right in op.variant.reference(*op.variant.make_inputs(case), **op.variant.settings(case.attributes)):
+        rule = policy(op.variant.policy(str(right.dtype).removeprefix('torch.')))
+        assert rule.compare(right.clone(), right).ok
+        assert not rule.compare(torch.zeros_like(right), right).ok
+
+
+@pytest.mark.parametrize('op', ALL, ids=lambda o: o.name)
+def test_every_mode_takes_every_attribute_by_name(op):
+    for mode in op.modes:
+        factory = getattr(importlib.import_module(f'ops.{mode}.{op.variant.family}'), op.variant.kernel)
+        names = set(inspect.signature(factory).parameters)
+        assert set(op.variant.attributes) <= names
+        assert {d for x in op.variant.inputs for d in x.dims} <= names
