@@ -98,3 +98,8 @@ def simulate(program: Program, tensors: dict, scalars: dict[str, int | float], o
     while len(_simulators) > _KEEP:
         _simulators.popitem(last=False)
     return simulator.launch(tensors, poisoned, options)
+
+
+def forget() -> None:
+    """Drops every kept analysis and all generated code."""
+    _simulators.clear()
