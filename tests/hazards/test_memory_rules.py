@@ -307,3 +307,14 @@ def test_both_vector_cores_writing_one_tile_race():
 
     (f,) = vector(body, both=True).of('race')
     assert {s.core for s in f.sides} == {'AIV0', 'AIV1'}
+
+
+@pytest.mark.parametrize('clean,want', [(True, 'clean'), (False, 'review')])
+def test_scalar_and_dma_access_of_one_gm_address_needs_a_cache_operation(clean, want):
+    def body(k):
+        A = k.alloc('A', 'GM', (16, 64))
+        u = k.alloc('u', 'UB')
+        flush = [k.instr('datacachecleanandinvalid_experiment', A, 'ENTIRE_DATA_CACHE', 'CACHELINE_OUT')] if clean else []
+        return [k.store(A, (0, 0), E.Const(1.0, 'float16')), *flush, k.copy(A, u)]
+
+    assert vector(body).level == want

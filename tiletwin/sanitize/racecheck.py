@@ -18,6 +18,7 @@ from .source import Sites, interval
 
 M, V = PIPES.index('M'), PIPES.index('V')
 SMALL_MMAD = 10  # fractals of L0C below which back-to-back Mmad need a PIPE_M barrier
+CACHE_OP = 'datacachecleanandinvalid_experiment'
 QUEUE = 16  # instructions of one pipe that can be in flight together
 _KIND = {'wr': 'RAW', 'rw': 'WAR', 'ww': 'WAW'}
 
@@ -31,8 +32,13 @@ class RaceCheck:
         self.map = CellMap()
         self.bound: dict[tuple[int, int], list] = {}
         self.found: dict[tuple, list] = {}
+        self.stale: dict[tuple, list] = {}
+        self.cleaned: dict[int, int] = {}  # core -> issue order of its last data cache operation
 
     def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: tuple, order: int) -> None:
+        if step.op == CACHE_OP:
+            self.cleaned[core.index] = order
+            return
         key = (core.index, id(step))
         cells = self.bound.get(key)
         if cells is None:
@@ -63,6 +69,8 @@ class RaceCheck:
     def against(self, table: dict, was: str, now: str, know: list, me: int, record: tuple, access) -> None:
         for pipe, earlier in table.items():
             if know[pipe] >= earlier[0]:
+                if (earlier[2] == S) != (record[2] == S) and access.span.memory.startswith('GM:'):
+                    self.cached(was + now, earlier, (*record, access))
                 continue
             if pipe == me and not self.same_pipe(earlier, record):
                 continue
@@ -75,6 +83,11 @@ class RaceCheck:
                 self.found[key] = [1, a, b]
             else:
                 entry[0] += 1
+
+    def cached(self, kind: str, earlier: tuple, now: tuple) -> None:
+        """Scalar GM accesses go through the data cache, DMA does not see it: in order is not enough without a cache operation."""
+        if earlier[5] > self.cleaned.get(earlier[1].index, 0) and kind != 'rw':
+            self.stale.setdefault((kind, earlier[4][0][0], now[4][0][0], now[6].buffer), [kind, earlier, now])
 
     def same_pipe(self, earlier: tuple, now: tuple) -> bool:
         """Is an unordered pair of one pipe a hazard?"""
@@ -95,7 +108,14 @@ class RaceCheck:
             if self.rewrites(entry) in same_value:
                 f = replace(f, severity='review', message=f.message + '; both store the same value')
             out.append(f)
-        return out
+        return out + [self.stale_finding(*entry) for entry in self.stale.values()]
+
+    def stale_finding(self, kind: str, earlier: tuple, now: tuple) -> Finding:
+        verb = {'r': 'reads', 'w': 'writes'}
+        sides = tuple(self.sites.side(verb[k], e[4], e[3].op, e[2], e[1].name, e[1].block, e[6]) for k, e in zip(kind, (earlier, now)))
+        return Finding('racecheck', 'race', 'review', f'{now[6].buffer} is accessed by scalar code and by DMA without a cache operation between', sides,
+                       'scalar loads and stores of GM go through the data cache of the core, which DMA neither reads nor invalidates',
+                       f'T.tile.{CACHE_OP}({now[6].buffer}, ...) between the two', interval(earlier[6].span, now[6].span))
 
     def rewrites(self, entry: list) -> str | None:
         """The GM tensor two cores write, when that is all the entry is about."""
