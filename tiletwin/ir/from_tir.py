@@ -16,7 +16,7 @@ from ..language.operands import SPACES
 from .expr import Const, Expr, Var, free_vars, int_value, loads
 from .expr import walk as walk_expr
 from .nodes import Break, Buffer, For, If, Instr, Launch, Let, Program, Region, Scope, Stmt, Store, While, walk
-from ..language.tir_expr import Expressions
+from ..language.tir_expr import Expressions, exact
 
 _KINDS = {0: 'serial', 1: 'parallel', 2: 'serial', 3: 'unroll'}
 
@@ -39,7 +39,7 @@ class _Unique:
 
 
 def _span(tir_span) -> Span | None:
-    return None if tir_span is None else Span(tir_span.source_name.name, tir_span.line)
+    return None if tir_span is None else Span(exact(tir_span.source_name.name), tir_span.line)
 
 
 class _Reader:
@@ -72,7 +72,7 @@ class _Reader:
             raise DialectError(f'Duplicate buffer name found: {buffer.name}. Please ensure all buffers have unique names.', where=span,
                                why=f'the memory planner tells buffers apart by name, and {buffer.name} is also allocated at {first}',
                                instead='another name; a macro that allocates can be expanded once, so pass the buffer in')
-        name = self.unique(buffer.name)
+        name = self.unique(exact(buffer.name))
         self.names[hash(buffer.data)] = name
         shape = tuple(self.expr(d) for d in buffer.shape)
         self.buffers[name] = Buffer(name, space, shape, dtype_of(str(buffer.dtype)).name, span)
@@ -90,10 +90,10 @@ class _Reader:
             else:
                 params.append(self.expr.variable(p))
         body = self.block(self.func.body)
-        name = str(self.func.attrs['global_symbol']) if self.func.attrs and 'global_symbol' in self.func.attrs else 'main'
+        name = exact(self.func.attrs['global_symbol']) if self.func.attrs and 'global_symbol' in self.func.attrs else 'main'
         if self.launch is None:
             raise DialectError(f'{name} has no T.Kernel', where=self.span, why='only code inside the kernel frame runs on the chip', instead='with T.Kernel(n, is_npu=True) as (cid, vid):')
-        attrs = {str(k): v for k, v in (self.func.attrs or {}).items() if str(k) not in ('global_symbol', 'tirx.noalias', 'tir.noalias')}
+        attrs = {exact(k): v for k, v in (self.func.attrs or {}).items() if str(k) not in ('global_symbol', 'tirx.noalias', 'tir.noalias')}
         return Program(name, tuple(params), self.buffers, self.launch, _without_dead_lets(body), {k: _plain(v) for k, v in attrs.items()}, self.span)
 
     # ---- statements --------------------------------------------------------------------------------------------------
@@ -150,7 +150,7 @@ class _Reader:
             raise DialectError('a thread-bound loop', where=span, why='blocks come from T.Kernel', instead='T.Kernel(n, is_npu=True)')
         start, extent = self.expr(stmt.min), self.expr(stmt.extent)
         var = self.expr.variable(stmt.loop_var)
-        notes = {str(k): _plain(v) for k, v in stmt.annotations.items()} if stmt.annotations else {}
+        notes = {exact(k): _plain(v) for k, v in stmt.annotations.items()} if stmt.annotations else {}
         out.append(For(var, start, extent, self.nested(stmt.body, span), kind, notes, span))
 
     def _While(self, stmt, out, span):
@@ -162,18 +162,18 @@ class _Reader:
     def _AttrStmt(self, stmt, out, span):
         if stmt.attr_key == KERNEL:
             node = stmt.node
-            self.launch = Launch(self.expr.variable(node['cid']), self.expr.variable(node['vid']), self.expr(stmt.value), str(node['form']))
+            self.launch = Launch(self.expr.variable(node['cid']), self.expr.variable(node['vid']), self.expr(stmt.value), exact(node['form']))
             self.append(stmt.body, out, span)
         elif stmt.attr_key == SCOPE:
-            out.append(Scope(stmt.value.value, self.nested(stmt.body, span), span))
+            out.append(Scope(exact(stmt.value.value), self.nested(stmt.body, span), span))
         else:
             raise DialectError(f'the attribute {stmt.attr_key}', where=span, why='attributes have no meaning on the chip')
 
     # ---- instructions ------------------------------------------------------------------------------------------------
 
     def instruction(self, call, out, span) -> None:
-        op = call.args[0].value
-        attrs = {str(k): self.attribute(v) for k, v in call.annotations.items()} if call.annotations else {}
+        op = exact(call.args[0].value)
+        attrs = {exact(k): self.attribute(v) for k, v in call.annotations.items()} if call.annotations else {}
         if op in DECLARATIONS:
             self.declaration(op, call.args[1:], attrs, span)
             return
@@ -190,20 +190,22 @@ class _Reader:
 
     def argument(self, value):
         if isinstance(value, tirx.StringImm):
-            return value.value
+            return exact(value.value)
         if isinstance(value, tirx.Call) and value.op.same_as(REGION_OP):
             return self.region(value)
         return self.expr(value)
 
     def region(self, call) -> Region:
         load = call.args[1]
-        return Region(self.buffer_name(load.buffer), tuple(map(self.expr, load.indices)), tuple(self.expr(e) for e in call.args[2:]), call.args[0].value)
+        return Region(self.buffer_name(load.buffer), tuple(map(self.expr, load.indices)), tuple(self.expr(e) for e in call.args[2:]), exact(call.args[0].value))
 
     def attribute(self, value):
         if isinstance(value, tirx.IntImm):
             return bool(value.value) if value.dtype == 'bool' else value.value
-        if isinstance(value, (tirx.FloatImm, tirx.StringImm)):
+        if isinstance(value, tirx.FloatImm):
             return value.value
+        if isinstance(value, tirx.StringImm):
+            return exact(value.value)
         if isinstance(value, tirx.Call) and str(value.op.name) == 'tirx.call_extern' and value.args[0].value == 'shape':
             return tuple(map(self.expr, value.args[1:]))
         return self.expr(value)
@@ -233,8 +235,10 @@ class _Reader:
 def _plain(value: Any) -> Any:
     """An annotation as a Python value."""
     if isinstance(value, (tirx.IntImm, tirx.FloatImm, tirx.StringImm)):
-        return value.value
-    if isinstance(value, (str, int, float, bool)) or value is None:
+        value = value.value
+    if isinstance(value, str):
+        return exact(value)
+    if isinstance(value, (int, float, bool)) or value is None:
         return value
     try:
         return tuple(_plain(v) for v in value)

@@ -18,6 +18,11 @@ _UNARY_CALLS = {'bitwise_not': '~', 'exp': 'exp', 'log': 'log', 'sqrt': 'sqrt', 
                 'ceil': 'ceil', 'round': 'round', 'trunc': 'trunc', 'fabs': 'abs', 'sigmoid': 'sigmoid', 'nearbyint': 'round'}
 
 
+def exact(text: str) -> str:
+    """A plain Python string; strings of tvm are a subclass."""
+    return str.__str__(text)
+
+
 class Expressions:
     """Converts; keeps one Var per TIR variable and makes names unique."""
 
@@ -28,7 +33,7 @@ class Expressions:
     def variable(self, v: tirx.Var) -> Var:
         found = self.variables.get(hash(v))
         if found is None:
-            found = self.variables[hash(v)] = Var(self.unique(v.name), str(v.dtype))
+            found = self.variables[hash(v)] = Var(self.unique(exact(v.name)), exact(v.dtype))
         return found
 
     def __call__(self, e) -> Expr:
@@ -40,15 +45,15 @@ class Expressions:
             return Const(e, 'float32')
         kind = type(e).__name__
         if kind == 'IntImm':
-            dtype = str(e.dtype)
+            dtype = exact(str(e.dtype))
             return Const(bool(e.value) if dtype == 'bool' else e.value, dtype)
         if kind in ('Var', 'SizeVar'):
             return self.variable(e)
         op = _BINARY.get(kind)
         if op is not None:
-            if op == 'tdiv' and 'float' in str(e.dtype):
+            if op == 'tdiv' and 'float' in exact(str(e.dtype)):
                 op = '/'
-            return fold(Bin(op, self(e.a), self(e.b), str(e.dtype)))
+            return fold(Bin(op, self(e.a), self(e.b), exact(str(e.dtype))))
         return getattr(self, f'_{kind}', self._unknown)(e)
 
     def _unknown(self, e) -> Expr:
@@ -56,22 +61,22 @@ class Expressions:
 
     def _FloatImm(self, e) -> Expr:
         value = float(e.value)
-        return Const(math.inf if value == math.inf else value, str(e.dtype))
+        return Const(math.inf if value == math.inf else value, exact(str(e.dtype)))
 
     def _Not(self, e) -> Expr:
         return fold(Un('not', self(e.a), 'bool'))
 
     def _Select(self, e) -> Expr:
-        return fold(Select(self(e.condition), self(e.true_value), self(e.false_value), str(e.dtype)))
+        return fold(Select(self(e.condition), self(e.true_value), self(e.false_value), exact(str(e.dtype))))
 
     def _Cast(self, e) -> Expr:
-        return fold(Cast(self(e.value), str(e.dtype)))
+        return fold(Cast(self(e.value), exact(str(e.dtype))))
 
     def _BufferLoad(self, e) -> Expr:
-        return Load(self.buffer_name(e.buffer), tuple(self(i) for i in e.indices), str(e.dtype))
+        return Load(self.buffer_name(e.buffer), tuple(self(i) for i in e.indices), exact(str(e.dtype)))
 
     def _Call(self, e) -> Expr:
-        name, dtype = str(e.op.name), str(e.dtype)
+        name, dtype = str(e.op.name), exact(str(e.dtype))
         short = name.removeprefix('tirx.').removeprefix('tir.').removeprefix('tl.')
         if short == 'if_then_else':
             return fold(Select(self(e.args[0]), self(e.args[1]), self(e.args[2]), dtype))
