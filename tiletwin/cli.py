@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest='command', required=True, metavar='COMMAND')
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument('--arch', metavar='CHIP', help='a2, a3 or a5; check also takes all. Default a3, or what a script asks for itself')
+    common.add_argument('--target', choices=('ascendc', 'pto'), help='code generator of kernels that leave it open (default ascendc)')
     common.add_argument('--json', action='store_true', help='one JSON document on standard output')
     common.add_argument('--case', metavar='NAME', help='only the case of this name')
     common.add_argument('--mode', choices=('expert', 'developer'), default='expert', help='which form of an operator (default expert)')
@@ -89,7 +90,8 @@ def _document(command: str, **parts: Any) -> None:
 def _gather(args: argparse.Namespace, first_only: bool = False) -> list['Result']:
     from .harness.gather import Request, gather
 
-    return gather(Request(tuple(args.what), args.arch, args.mode, args.case, first_only, getattr(args, 'slow', False), args.json))
+    return gather(Request(tuple(args.what), args.arch, args.mode, args.case, first_only, getattr(args, 'slow', False),
+                          quiet=args.json or args.command != 'check', target=args.target))
 
 
 # -- check --------------------------------------------------------------------------------------------------------------
@@ -128,7 +130,7 @@ def _print_results(results: list['Result'], limit: int) -> None:
     for r in results:
         if r.refusal is not None:
             console.print(f'tiletwin: error[{r.refusal.word}] {r.refusal}\n', soft_wrap=True)
-    rows = [Row(r.title if len(r.launches) == 1 else f'{r.title} {launch.program.name}', launch, 'ok' if r.ok else 'WRONG')
+    rows = [Row(r.name, r.case if r.case and len(r.launches) == 1 else f'{r.case} {launch.program.name}'.lstrip(), launch, _numbers(r))
             for r in results for launch in r.launches]
     if rows:
         print_launches(console, rows)
@@ -142,6 +144,11 @@ def _print_results(results: list['Result'], limit: int) -> None:
     wrong = sum(not r.ok for r in results)
     outcome = f'{len(rows)} launches' + (f', {wrong} of {len(results)} results wrong' if wrong else '')
     console.print(verdict_line(Verdict(tuple(findings)), outcome, failed=wrong > 0))
+
+
+def _numbers(r: 'Result') -> str:
+    """Only operators have a reference to compare with."""
+    return '' if not r.mode else 'ok' if r.ok else 'WRONG'
 
 
 # -- lower and trace ----------------------------------------------------------------------------------------------------
@@ -204,7 +211,7 @@ def _doctor(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     from .harness.registry import operators
 
-    rows = [{'name': o.name, 'modes': list(o.modes), 'chips': list(o.chips), 'cases': [c.id for c in o.cases]} for o in operators().values()]
+    rows = [{'name': o.name, 'modes': list(o.modes), 'chips': list(o.chips), 'cases': [c.name for c in o.cases]} for o in operators().values()]
     if args.json:
         _document('list', operators=rows)
         return CLEAN

@@ -50,6 +50,9 @@ def determine_platform(platform: str = 'auto') -> str:
 
 
 def _target(target: str) -> str:
+    """The code generator: the argument, TILETWIN_TARGET, or AscendC."""
+    if target == 'auto':
+        target = os.environ.get('TILETWIN_TARGET') or 'auto'
     found = TARGETS.get(target) if isinstance(target, str) else None
     if found is None:
         raise DialectError(f'Target {target} is not supported', why='kernels are generated as AscendC or PTO source', instead='"auto", "ascendc" or "pto"')

@@ -26,11 +26,11 @@ def launch(*findings, chip='a3', name='k', cycles=1850.0):
 class Operator:
     def __init__(self, name, outcome, chips=('a2', 'a3'), modes=('expert',), cases=('small', 'big')):
         self.name, self.outcome, self.chips, self.modes = name, outcome, chips, modes
-        self.cases = [SimpleNamespace(id=c.rstrip('*'), chips=('a2',) if c == 'old' else (), slow=c.endswith('*')) for c in cases]
+        self.cases = [SimpleNamespace(name=c.rstrip('*'), chips=('a2',) if c == 'old' else (), slow=c.endswith('*')) for c in cases]
         self.ran = []
 
     def run_case(self, case, mode, arch):
-        self.ran.append((case.id, mode, arch))
+        self.ran.append((case.name, mode, arch))
         if isinstance(self.outcome, Exception):
             raise self.outcome
         ok, findings = self.outcome

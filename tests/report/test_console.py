@@ -20,12 +20,12 @@ def test_a_launch_with_findings(make_launch, verdict, golden):
 
 
 def test_a_table_of_launches(make_launch, verdict, golden):
-    rows = [Row('softmax 4096x4096', make_launch(), 'ok'), Row('softmax 7x33', make_launch(chip='a5', verdict=verdict), 'max abs 0.5')]
+    rows = [Row('softmax', '4096x4096', make_launch(), 'ok'), Row('softmax', '7x33', make_launch(chip='a5', verdict=verdict), 'max abs 0.5')]
     golden('table.txt', printed(print_launches, rows))
 
 
 def test_plain_text_has_no_escape_and_no_line_beyond_120_but_source_and_prose(make_launch, verdict):
-    text = printed(print_launches, [Row('k' * 30, make_launch(verdict=verdict), 'ok')])
+    text = printed(print_launches, [Row('op', 'k' * 40, make_launch(verdict=verdict), 'ok')])
     assert '\x1b' not in text
     assert all(len(line) <= 120 for line in text.splitlines())
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Iterator, Sequence
 
 from ..errors import EnvironmentError_, TileTwinError
 from ..machine.chip import CHIPS, chip as chip_of
@@ -27,6 +28,7 @@ class Request:
     first_only: bool = False  # only the first case of an operator
     slow: bool = False  # also the cases marked slow
     quiet: bool = False  # what scripts print goes to standard error
+    target: str | None = None  # of kernels that leave it open
 
     @property
     def chips(self) -> list[str]:
@@ -68,16 +70,31 @@ def gather(request: Request) -> list[Result]:
     plan: list[Any] = [item for name in request.names for item in ([_file(name)] if is_file(name) else _operators(name))]
     jobs = [(item, chip, _wanted(item, chip, request)) for item in plan for chip in chips]
     out: list[Result] = []
-    for item, chip, wanted in jobs:
-        if isinstance(item, Path):
-            out.append(_run_file(item, chip if request.arch else None, request.quiet))
-            continue
-        cases, reason = wanted
-        out += [_run_case(item, case, chip, request.mode, f'{i + 1} of {len(cases)}') for i, case in enumerate(cases)]
-        if reason:
-            out.append(Result(item.name, chip, mode=request.mode, skipped=reason))
+    with _target(request.target):
+        for item, chip, wanted in jobs:
+            if isinstance(item, Path):
+                out.append(_run_file(item, chip if request.arch else None, request.quiet))
+                continue
+            cases, reason = wanted
+            out += [_run_case(item, case, chip, request.mode, f'{i + 1} of {len(cases)}') for i, case in enumerate(cases)]
+            if reason:
+                out.append(Result(item.name, chip, mode=request.mode, skipped=reason))
     _progress('')
     return out
+
+
+@contextlib.contextmanager
+def _target(name: str | None) -> Iterator[None]:
+    """Kernels that leave their target open are generated for this one."""
+    before = os.environ.get('TILETWIN_TARGET')
+    if name is not None:
+        os.environ['TILETWIN_TARGET'] = name
+    try:
+        yield
+    finally:
+        os.environ.pop('TILETWIN_TARGET', None)
+        if before is not None:
+            os.environ['TILETWIN_TARGET'] = before
 
 
 def _file(name: str) -> Path:
@@ -113,16 +130,16 @@ def _wanted(item: Any, chip: str, request: Request) -> tuple[Sequence[Any], str]
             raise usage(reason, f'{option} {", ".join(have)}')
     cases = list(item.cases)
     if request.case is not None:
-        chosen = [c for c in cases if c.id == request.case]
+        chosen = [c for c in cases if c.name == request.case]
         if not chosen:
-            raise usage(f'{item.name} has no case {request.case!r}', 'one of ' + ', '.join(c.id for c in cases))
+            raise usage(f'{item.name} has no case {request.case!r}', 'one of ' + ', '.join(c.name for c in cases))
         return chosen, ''
     elsewhere = [c for c in cases if c.chips and chip not in c.chips]
     slow = [c for c in cases if c.slow and not request.slow and c not in elsewhere]
     quick = [c for c in cases if c not in elsewhere and c not in slow]
     if request.first_only:
         return (quick or slow)[:1], ''
-    parts = [f'{item.name} {", ".join(c.id for c in left)}: {why}' for left, why in (
+    parts = [f'{item.name} {", ".join(c.name for c in left)}: {why}' for left, why in (
         (elsewhere, f'not for {chip}'), (slow, 'slow; --slow runs them')) if left]
     return quick, '; '.join(parts)
 
@@ -135,7 +152,7 @@ def _progress(text: str) -> None:
 
 def _run_case(operator: Any, case: Any, chip: str, mode: str, place: str) -> Result:
     _progress(f'{operator.name} on {chip}: case {place}')
-    result = Result(operator.name, chip, case.id, mode)
+    result = Result(operator.name, chip, case.name, mode)
     try:
         ran = operator.run_case(case, mode, chip)
         result.ok, result.message, result.launches = ran.ok, ran.message, list(ran.launches)

@@ -35,7 +35,8 @@ def make_console(stream: IO[str] | None = None) -> Console:
 class Row:
     """A launch and what to call it in a table."""
 
-    name: str
+    group: str  # operator or script
+    name: str  # case or kernel
     launch: Launch
     note: str = ''  # outcome of the numeric comparison
 
@@ -51,18 +52,26 @@ def _pipes(launch: Launch) -> list[str]:
             for kind, wanted in _COLUMNS.values()]
 
 
-def memory_text(launch: Launch) -> str:
-    """Peak bytes per memory and the share of what the chip lets a kernel use."""
-    memories = chip_of(launch.chip).memories
-    return ', '.join(f'{space} {used} B ({100 * used / memories[space].bytes:.0f}%)' for space, used in launch.memory.items() if used)
+def _range(values: Iterable[int]) -> str:
+    low, high = min(values), max(values)
+    return str(high) if low == high else f'{low}-{high}'
 
 
-def sync_text(launch: Launch) -> str:
-    return ', '.join(f'{count} {kind}' for kind, count in launch.syncs.items() if count) or 'none'
+def memory_text(launches: Sequence[Launch]) -> str:
+    """Largest peak per memory, and its share of what the chip lets a kernel use."""
+    memories = chip_of(launches[0].chip).memories
+    peaks = {space: max(launch.memory.get(space, 0) for launch in launches) for space in memories}
+    return ', '.join(f'{space} {used} B ({100 * used / memories[space].bytes:.0f}%)' for space, used in peaks.items() if used) or 'nothing'
+
+
+def sync_text(launches: Sequence[Launch]) -> str:
+    """Synchronisation statements of a kernel's text, by kind."""
+    kinds = sorted({kind for launch in launches for kind in launch.syncs})
+    return ', '.join(f'{_range([launch.syncs.get(kind, 0) for launch in launches])} {kind}' for kind in kinds) or 'none'
 
 
 def print_launches(console: Console, rows: Sequence[Row]) -> None:
-    """One line per launch, then memory and synchronisation once per kernel and chip."""
+    """One line per launch under the name of its operator or script, then memory and synchronisation once per name and chip."""
     noted = any(r.note for r in rows)
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style='bold')
     table.add_column('kernel', overflow='fold')  # the only column that gives way
@@ -71,24 +80,28 @@ def print_launches(console: Console, rows: Sequence[Row]) -> None:
         table.add_column(heading, justify='right', no_wrap=True)
     for heading in (('numbers', 'verdict') if noted else ('verdict',)):
         table.add_column(heading, no_wrap=True)
+    group = None
     for r in rows:
+        if r.group != group:
+            group = r.group
+            table.add_row(Text(group, 'bold'))
         level = r.launch.verdict.level
         numbers = (r.note,) if noted else ()
-        table.add_row(r.name, r.launch.chip, str(r.launch.blocks), f'{r.launch.microseconds:.2f}', *_pipes(r.launch), *numbers,
+        table.add_row(f'  {r.name}', r.launch.chip, str(r.launch.blocks), f'{r.launch.microseconds:.2f}', *_pipes(r.launch), *numbers,
                       Text(level, STYLES[level]))
     console.print(table)
-    seen: set[tuple] = set()
+    together: dict[tuple[str, str], list[Launch]] = {}
     for r in rows:
-        key = (r.launch.program.name, r.launch.chip, memory_text(r.launch), sync_text(r.launch))
-        if key not in seen:
-            seen.add(key)
-            console.print(f'{key[0]} on {key[1]}: on-chip peak {key[2] or "nothing"}; written synchronisation: {key[3]}', soft_wrap=True)
+        together.setdefault((r.group, r.launch.chip), []).append(r.launch)
+    console.print()
+    for (group, chip), launches in together.items():
+        console.print(f'{group} on {chip}: on-chip peak {memory_text(launches)}; in its text {sync_text(launches)}', soft_wrap=True)
 
 
 def print_launch(console: Console, launch: Launch) -> None:
     """Everything about one launch: findings, timing, verdict."""
     print_findings(console, launch.verdict.findings)
-    print_launches(console, [Row(launch.program.name, launch)])
+    print_launches(console, [Row('launch', launch.program.name, launch)])
     console.print(verdict_line(launch.verdict, f'{launch.program.name} on {launch.chip}'))
 
 
