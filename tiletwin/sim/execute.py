@@ -77,16 +77,17 @@ class DataEngine:
 
     # -- running ------------------------------------------------------------------------------------------------------
     def run(self, tensors: dict[str, torch.Tensor], poisoned: frozenset[str] = frozenset(), *, log: bool = False, threads: int | None = None,
-            repoison: bool = False) -> DataResult:
+            repoison: bool = False, reverse: bool = False) -> DataResult:
+        """`reverse` takes blocks and cores last first, one at a time: what changes then depends on an order nothing fixes."""
         began = time.perf_counter()
         gm = memory.bind(self.program, tensors, poisoned, self.layout)
-        launch = Launch(self, log and any(self.code(r, False).steers for r in 'CV'), repoison)
+        launch = Launch(self, log and any(self.code(r, False).steers for r in 'CV'), repoison, reverse)
         before = torch.get_num_threads()
         try:
             torch.set_num_threads(1)
             if self.launch_wide:
                 launch.together(gm)
-            elif self.ordered:
+            elif self.ordered or reverse:
                 launch.blocks(range(self.blocks), gm)
             else:
                 self._spread(launch, gm, tensors, max(1, min(threads or workers.available(), self.blocks)))

@@ -52,12 +52,15 @@ class Cores:
 class Launch:
     """What the blocks of one run leave behind, and how to run some of them."""
 
-    def __init__(self, engine: 'DataEngine', log: bool, repoison: bool):
-        self.engine, self.log, self.repoison = engine, log, repoison
+    def __init__(self, engine: 'DataEngine', log: bool, repoison: bool, reverse: bool = False):
+        self.engine, self.log, self.repoison, self.reverse = engine, log, repoison, reverse
         self.logs: dict[tuple[int, int], list] = {}
         self.prints: dict[tuple[int, int], list[str]] = {}
         self.stuck: list[tuple[int, str, Span | None]] = []
         self.errors: dict[int, TileTwinError] = {}
+
+    def sequence(self, items: Iterable) -> list:
+        return list(items)[::-1] if self.reverse else list(items)
 
     def blocks(self, cids: Iterable[int], gm: dict, budget: float = float('inf')) -> int:
         """Runs blocks one after the other until `budget` seconds have passed; returns how many."""
@@ -65,7 +68,7 @@ class Launch:
         limit = time.perf_counter() + budget
         torch.set_num_threads(1)
         with np.errstate(all='ignore'):
-            for cid in cids:
+            for cid in self.sequence(cids):
                 if self.errors or time.perf_counter() > limit:
                     break
                 try:
@@ -83,7 +86,7 @@ class Launch:
         """All blocks at once: they wait for one another."""
         with np.errstate(all='ignore'):
             try:
-                self.advance([(cid, Cores(self.engine, gm, self.log)) for cid in range(self.engine.blocks)])
+                self.advance([(cid, Cores(self.engine, gm, self.log)) for cid in self.sequence(range(self.engine.blocks))])
             except Exception as error:
                 self.errors[0] = self.explain(error, 0)
 
@@ -93,7 +96,7 @@ class Launch:
         waiting: list[tuple[int, int, Any, Any]] = []
         for cid, cores in blocks:
             view = Block(sync, cid)
-            for core, run in enumerate(cores.functions):
+            for core, run in self.sequence(enumerate(cores.functions)):
                 waiting.append((cid, core, cores.rt, self.start(run, cid, core, view)))
         stopped: dict[tuple[int, int], int] = {}
         while waiting:
