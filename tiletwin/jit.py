@@ -192,7 +192,7 @@ class _Factory:
         kwargs = {**kwargs, **tuned}
         # 1, 1.0 and True are equal to Python but make different kernels.
         typed = (tuple((type(a), a) for a in args), tuple((k, type(v), v) for k, v in sorted(kwargs.items())))
-        key = (typed, determine_platform(self.options['platform']))
+        key = (typed, determine_platform(self.options['platform']), _target(self.options['target']))
         try:
             found = self.kernels.get(key)
         except TypeError:
