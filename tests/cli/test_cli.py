@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tiletwin.cli import main
-from tiletwin.report.doctor import checks, is_ascend_fork
+from tiletwin.report.doctor import cache_folder, checks, is_ascend_fork
 
 
 @pytest.mark.parametrize('argv, status', [
@@ -172,6 +172,14 @@ def test_doctor_states_what_is_missing_and_how_to_get_it(capsys):
     assert {'python', 'torch', 'tilelang', 'torch_npu', 'chip a2', 'chip a3', 'chip a5', 'simulator'} <= set(rows)
     assert status == (0 if rows['torch']['ok'] and rows['tilelang']['ok'] else 2)
     assert all(c.fix for c in checks() if not c.ok)
+
+
+@pytest.mark.parametrize('chosen', ['', 'elsewhere'])
+def test_doctor_names_the_folder_the_front_end_keeps_programs_in(monkeypatch, chosen):
+    from tiletwin.language import cache
+
+    monkeypatch.setenv('TILETWIN_CACHE_DIR', chosen)
+    assert cache_folder() == cache.directory()
 
 
 def test_the_fork_is_known_by_its_dialect_files(tmp_path):

@@ -38,6 +38,11 @@ def is_ascend_fork(folder: Path) -> bool:
     return any((folder / 'language').glob('ascend*'))
 
 
+def cache_folder() -> Path:
+    """Where `language.cache` keeps programs; said here again because importing it loads tilelang."""
+    return Path(os.environ.get('TILETWIN_CACHE_DIR') or Path.home() / '.cache' / 'tiletwin')
+
+
 def checks() -> list[Check]:
     torch, tilelang, npu = _package('torch'), _package('tilelang'), _package('torch_npu')
     kind = 'tilelang-ascend fork' if tilelang is not None and is_ascend_fork(tilelang[1]) else 'mainline package'
@@ -53,5 +58,6 @@ def checks() -> list[Check]:
               needed=False),
         *(Check(f'chip {n}', True, f'{chip(n).title}: {chip(n).cube_cores} cube and {chip(n).vector_cores} vector cores at {chip(n).clock_mhz:g} MHz')
           for n in CHIPS),
+        Check('cache', True, f'{cache_folder()}, {sum(1 for _ in cache_folder().glob("*.program"))} programs'),
         Check('simulator', simulator, 'numbers, hazards and modelled times' if simulator else 'needs torch and tilelang', install),
     ]
