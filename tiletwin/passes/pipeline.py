@@ -1,13 +1,21 @@
-"""From the traced Program to the one that runs."""
+"""From the traced Program to the one that runs: the passes of the compiler in its order (dialect 8.0)."""
 
 from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
 
 from ..errors import UnsupportedError
 from ..ir.nodes import Instr, Program, Region, walk
 from ..ir.ops import OPS
+from ..ir.verify import verify
 from ..machine.chip import Chip, chip as chip_of, path_error
 from .addresses import assign_linear, check_capacity
-from .tmp import inject_tmp
+from .context import KEYS, PassContext
+
+# Every pass runs in every mode; the ones a config switches ask for it themselves.
+ORDER = ('inject_tmp', 'infer_scope', 'vid_reduction', 'simplify', 'parallel_to_vector', 'workspace_reduction', 'simplify', 'cross_core_pipeline', 'combine_cv',
+         'software_pipeline', 'simplify', 'storage_rewrite', 'unroll', 'memory_planning', 'sync_insert')
 
 
 def check_paths(program: Program, chip: Chip) -> None:
@@ -28,11 +36,32 @@ def check_placed(program: Program) -> None:
                                    instead='T.alloc_L1, T.alloc_L0A, T.alloc_L0B, T.alloc_L0C or T.alloc_ub')
 
 
-def lower(program: Program, pass_configs: dict | None = None, target: str = 'ascendc', chip: str | Chip = 'a3') -> Program:
-    """Scratch, addresses and the checks of the chip; what runs in every mode."""
-    on = chip if isinstance(chip, Chip) else chip_of(chip)
-    check_placed(program)
-    check_paths(program, on)
-    program = assign_linear(inject_tmp(program))
-    check_capacity(program, on)
+def run(program: Program, ctx: PassContext, trace: list | None = None) -> Program:
+    """Every pass in order; the Program is verified after each that changed it."""
+    for name in ORDER:
+        if find_spec(f'{__package__}.{name}') is None:
+            if name == 'memory_planning':
+                program = assign_linear(program)
+            continue
+        step = import_module(f'{__package__}.{name}')
+        changed = step.run(program, ctx)
+        if changed is not program:
+            program = verify(changed, name)
+        if trace is not None:
+            trace.append((name, program))
     return program
+
+
+def checked(program: Program, ctx: PassContext) -> Program:
+    """What no pass of the compiler refuses but the chip cannot do."""
+    check_placed(program)
+    check_paths(program, ctx.chip)
+    check_capacity(program, ctx.chip)
+    return program
+
+
+def lower(program: Program, pass_configs: dict | None = None, target: str = 'ascendc', chip: str | Chip = 'a3', profile: str = 'fork', trace: list | None = None) -> Program:
+    """The Program that runs. `trace` collects (pass name, Program) after every pass."""
+    on = chip if isinstance(chip, Chip) else chip_of(chip)
+    ctx = PassContext(on, target, frozenset(k for k in KEYS if (pass_configs or {}).get(k)), profile)
+    return checked(run(program, ctx, trace), ctx)
