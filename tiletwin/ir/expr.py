@@ -168,6 +168,8 @@ def fold(e: Expr) -> Expr:
             return z
         case Bin(op='+', a=Bin(op='+', a=x, b=Const(value=c)), b=Const(value=d)) if isinstance(c, int) and isinstance(d, int):
             return fold(Bin('+', x, Const(c + d), e.dtype))
+        case Bin(op='-', a=Bin(op='+', a=x, b=Const(value=c)), b=Const(value=d)) if isinstance(c, int) and isinstance(d, int):
+            return fold(Bin('+', x, Const(c - d), e.dtype))
         case Bin(op='and', a=Const(value=True), b=x) | Bin(op='and', a=x, b=Const(value=True)):
             return x
         case Select(cond=Const(value=v), a=a, b=b):

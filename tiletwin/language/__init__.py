@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from .npu_guard import guard
+
+guard()
+
+# ruff: noqa: E402
 import tilelang  # noqa: F401  (puts the tvm it ships on the import path)
 
 from . import tile

@@ -40,7 +40,7 @@ def _dtype(name: Any) -> str:
 def _tile(function: str, shape: Any, dtype: Any, scope: str) -> tirx.Buffer:
     builder = tracing(f'T.{function}')
     buffer = tb.alloc_buffer(_shape(shape, function), _dtype(dtype), scope=scope)
-    return builder.with_buffer_span(buffer)
+    return builder.fresh(builder.with_buffer_span(buffer))
 
 
 def alloc_shared(shape, dtype, scope='shared.dyn'):
@@ -96,7 +96,7 @@ def alloc_var(dtype, *args, scope=_MISSING, init=_MISSING):
     check(scope == 'local.var', DialectError, f'alloc_var(scope={scope!r})', 'a scalar variable lives in a register of the scalar unit', 'scope="local.var"')
     name = _dtype(dtype)
     builder = tracing('T.alloc_var')
-    var = builder.with_buffer_span(tb.alloc_buffer([1], name, scope=scope))
+    var = builder.fresh(builder.with_buffer_span(tb.alloc_buffer([1], name, scope=scope)))
     init = None if init is _MISSING else init
     constant = init if isinstance(init, (bool, int, float)) else init.value if isinstance(init, (tirx.IntImm, tirx.FloatImm)) else None
     if init is None or constant is not None:

@@ -35,13 +35,19 @@ def _tir_span(file: str, line: int):
     return found
 
 
+def _key(value: Buffer | Var) -> int:
+    return hash(value.data) if isinstance(value, Buffer) else hash(value)
+
+
 class DialectBuilder(Builder):
     def __init__(self):
         super().__init__()
         self._spans_enabled = True
         self.names = Names()
         self.block: Block | None = None
-        self.named: set[int] = set()
+        # Tiles and scalars made while tracing that have no name yet; everything else keeps the name it came with.
+        self.unnamed: set[int] = set()
+        self.condition_read: int | None = None
         self.unissued: list[tuple[Any, Span]] = []
         self.aliases: list[BufferRegion] = []
         self.kernels = 0
@@ -85,7 +91,9 @@ class DialectBuilder(Builder):
             with super().with_frame(frame) as value:
                 yield value
             return
-        block = self.block = Block(kind, self.here(), self.block, self.names.tick())
+        # The condition of a while loop is read in every iteration, although it is traced before the loop opens.
+        opened = self.condition_read if kind == 'while' and self.condition_read is not None else self.names.tick()
+        block = self.block = Block(kind, self.here(), self.block, opened)
         try:
             with super().with_frame(frame) as value:
                 yield value
@@ -119,7 +127,12 @@ class DialectBuilder(Builder):
         if isinstance(it, (SerialForWithStep, UnrollForWithStep)) and not isinstance(it.step, (int, IntImm)):
             raise DialectTypeError('a loop step must be a compile-time integer', where=self.here(), why='the trip count is computed from it',
                                    instead='T.serial over the number of steps, and multiply the index')
-        yield from super().ctx_for(it)
+        for value in super().ctx_for(it):
+            yield self.fresh(value) if isinstance(it, tb.frame.ForFrame) else value
+
+    def ctx_while(self, cond):
+        self.condition_read = self.names.tick()
+        yield from super().ctx_while(cond)
 
     def ctx_break(self):
         self._refuse_exit('break')
@@ -141,11 +154,16 @@ class DialectBuilder(Builder):
         if isinstance(value, (list, tuple)):
             for i, item in enumerate(value):
                 self.give_name(f'{name}_{i}', item)
-        elif isinstance(value, (Buffer, Var)):
-            key = hash(value.data) if isinstance(value, Buffer) else hash(value)
-            if name != '_' and key not in self.named:
-                self.named.add(key)
-                IRBuilder.name(name, value)
+        elif isinstance(value, (Buffer, Var)) and _key(value) in self.unnamed and name != '_':
+            self.unnamed.discard(_key(value))
+            IRBuilder.name(name, value)
+
+    def fresh(self, value: Any) -> Any:
+        """The value, which takes the name it is bound to next."""
+        for item in (value,) if isinstance(value, (Buffer, PrimExpr)) else value:
+            if isinstance(item, (Buffer, Var)):
+                self.unnamed.add(_key(item))
+        return value
 
     def _record(self, name: str, value: Any, loop_target: bool = False) -> Any:
         if name != '_':
@@ -201,7 +219,7 @@ class DialectBuilder(Builder):
         if isinstance(value, PrimExpr):
             if isinstance(self.frames[-1], tb.frame.PrimFuncFrame) and side_effect(value) <= CallEffectKind.Pure.value:
                 return value
-            var = tb.bind(value)
+            var = self.fresh(tb.bind(value))
             register_let_value(var, value)
             return var
         return value

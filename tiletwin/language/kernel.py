@@ -22,7 +22,7 @@ class KernelFrame:
     def enter(self, builder):
         check(builder.kernels == 0, DialectError, 'a second T.Kernel in one prim_func', 'a prim_func is one launch', 'a second prim_func')
         builder.kernels += 1
-        cid, vid = tirx.Var('cid', 'int32'), tirx.Var('vid', 'int32')
+        cid, vid = builder.fresh((tirx.Var('cid', 'int32'), tirx.Var('vid', 'int32')))
         blocks = self.blocks if isinstance(self.blocks, tirx.PrimExpr) else tirx.const(self.blocks, 'int32')
         with builder.with_frame(tb.attr({'cid': cid, 'vid': vid, 'form': self.form}, KERNEL, blocks)):
             yield (cid, vid) if self.form == 'cid_vid' else cid

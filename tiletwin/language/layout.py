@@ -7,7 +7,6 @@ from typing import Any
 
 from tilelang.language.eager.builder import is_var
 from tvm import tirx
-from tvm.script.ir_builder import IRBuilder
 
 from ..dtypes import dtype as dtype_of
 from ..errors import DialectError, DialectTypeError
@@ -75,8 +74,7 @@ def _alias(src: Operand, shape: Any, dtype: str) -> tirx.Buffer:
     dims = [shape] if isinstance(shape, (int, tirx.PrimExpr)) else list(shape)
     builder = tracing('a view')
     buffer = tirx.decl_buffer(dims, dtype, f'{src.name}_view', scope=src.buffer.scope())
-    builder.with_buffer_span(buffer)
-    IRBuilder.name(f'{src.name}_view', buffer)
+    builder.fresh(builder.with_buffer_span(buffer))
     declare('declare_alias', Operand(buffer, (0,) * len(dims), tuple(dims), 'buffer').call(), src.call())
     return buffer
 

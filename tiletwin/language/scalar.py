@@ -16,6 +16,7 @@ from tvm import tirx
 from ..dtypes import DTYPES
 from ..dtypes import dtype as dtype_of
 from ..errors import DialectError, DialectTypeError
+from .emit import tracing
 from .operands import element_type
 from .where import check
 
@@ -27,9 +28,8 @@ _FUNCTIONS = ('And', 'Cast', 'Else', 'If', 'Not', 'Or', 'Select', 'Then', 'abs',
 globals().update({n: getattr(_tir, n) for n in _FUNCTIONS if hasattr(_tir, n)})
 
 __all__ = [*_ELEMENTS, *(n for n in _FUNCTIONS if hasattr(_tir, n)),
-           'Buffer', 'Tensor', 'cast', 'ceildiv', 'clamp', 'float', 'infinity', 'make_tensor', 'max_value', 'min_value', 'ptr', 'symbolic']
+           'Buffer', 'Tensor', 'cast', 'ceildiv', 'clamp', 'infinity', 'make_tensor', 'max_value', 'min_value', 'ptr', 'symbolic']
 
-float = getattr(_dtypes, 'float32')
 
 
 def Tensor(shape, dtype='float32'):
@@ -46,7 +46,7 @@ Buffer = Tensor
 
 def make_tensor(pointer, shape, dtype='float32'):
     """A tensor behind a pointer parameter."""
-    return _make_tensor(pointer, shape, element_type(dtype))
+    return tracing('T.make_tensor').fresh(_make_tensor(pointer, shape, element_type(dtype)))
 
 
 def symbolic(name: str, dtype: str = 'int32'):

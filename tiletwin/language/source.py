@@ -69,6 +69,7 @@ class _Prepare(ast.NodeTransformer):
     def __init__(self, file: str):
         self.file = file
         self.count = 0
+        self.depth = 0
 
     def refuse(self, node: ast.AST, what: str, why: str, instead: str = '') -> None:
         raise DialectError(what, where=Span(self.file, node.lineno), why=why, instead=instead)
@@ -94,6 +95,17 @@ class _Prepare(ast.NodeTransformer):
         if node.orelse:
             self.refuse(node, 'while ... else in a kernel', 'a loop of the chip has no else', 'the statements after the loop')
         return self.generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef):
+        self.depth += 1
+        if self.depth > 1:
+            self.refuse(node, f'the function {node.name} inside a kernel', 'a kernel body is one traced block', '@T.macro on a function outside the kernel')
+        node = self.generic_visit(node)
+        self.depth -= 1
+        return node
+
+    def visit_ClassDef(self, node):
+        self.refuse(node, f'the class {node.name} inside a kernel', 'a kernel body is one traced block', 'the class outside the kernel')
 
     def visit_Try(self, node: ast.Try):
         self.refuse(node, 'try in a kernel', 'the chip raises nothing')
