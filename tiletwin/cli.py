@@ -134,15 +134,17 @@ def _print_results(results: list['Result'], limit: int) -> None:
             for r in results for launch in r.launches]
     if rows:
         print_launches(console, rows)
+    for reason in dict.fromkeys(r.skipped for r in results if r.skipped):
+        console.print(f'skipped: {reason}', soft_wrap=True)
     for r in results:
         if r.skipped:
-            console.print(f'skipped: {r.skipped}', soft_wrap=True)
-        elif r.message and not r.ok:
+            continue
+        if r.message and not r.ok:
             console.print(f'{r.title}: {r.message.rstrip()}', soft_wrap=True)
         elif not r.launches and r.refusal is None:
             console.print(f'{r.title}: no kernel was launched', soft_wrap=True)
     wrong = sum(not r.ok for r in results)
-    outcome = f'{len(rows)} launches' + (f', {wrong} of {len(results)} results wrong' if wrong else '')
+    outcome = f'{len(rows)} launch{"" if len(rows) == 1 else "es"}' + (f', {wrong} of {len(results)} results wrong' if wrong else '')
     console.print(verdict_line(Verdict(tuple(findings)), outcome, failed=wrong > 0))
 
 

@@ -82,7 +82,7 @@ def test_wrong_numbers_are_an_error_verdict(operators, capsys):
     main(['check', 'wrong', '--case', 'small'])
     out = capsys.readouterr().out
     assert 'wrong small: max abs error 0.5' in out
-    assert out.splitlines()[-1] == 'verdict: error  1 launches, 1 of 1 results wrong'
+    assert out.splitlines()[-1] == 'verdict: error  1 launch, 1 of 1 results wrong'
 
 
 def test_a_refused_kernel_is_told_with_its_class(operators, capsys):
@@ -122,12 +122,12 @@ def test_trace_writes_the_longest_launch(operators, simulator, tmp_path, capsys)
 
 
 SCRIPTS = {
-    'clean': ('run()', 0, '1 launches'),
+    'clean': ('run()', 0, '1 launch'),
     'racy': ("run(finding('error'))", 1, 'error[race]'),
     'quiet': ('pass', 0, 'no kernel was launched'),
     'raises': ("run()\nraise ValueError('not close')", 1, 'ValueError: not close'),
     'exits': ('import sys; run(); sys.exit(3)', 1, 'exit status 3'),
-    'exits well': ('import sys; run(); sys.exit(0)', 0, '1 launches'),
+    'exits well': ('import sys; run(); sys.exit(0)', 0, '1 launch'),
     'refused': ("from tiletwin.errors import PathError\nraise PathError('no data path L0C -> UB on a3')", 1, 'error[path] no data path'),
 }
 

@@ -172,10 +172,23 @@ def test_two_sources_meet_in_a_bank_group_unless_half_a_row_apart(distance, conf
     assert full('a5').bank_conflict(1024, 1024 + distance) is False
 
 
-def test_first_touches_miss_l2_and_a_set_beyond_it_never_hits():
+def test_first_touches_miss_l2_and_later_ones_hit_as_far_as_it_reaches():
     c = chip('a3')
     assert l2_hit(c, 100, 100) == 0 and l2_hit(c, 400, 100) == 0.75 and l2_hit(c, 0, 0) == 0
-    assert l2_hit(c, 10**12, 300 * 2**20) == 0
+    assert l2_hit(c, 100, 0) == 1, 'what the launch itself wrote is in L2'
+    assert l2_hit(c, 10**12, 2 * 192 * 2**20) == pytest.approx(0.5, abs=1e-3)
+
+
+# The larger set is beyond L2, where the model knows least.
+@pytest.mark.parametrize('n, us, error', [(6144, 1433.7, 0.01), (8192, 3552.2, 0.2)])
+def test_gemm_loads_of_the_published_runs(n, us, error):
+    """MTE2 busy time of a 128x256 tiling on 24 cores, operands in panels of 256 and 64 of K (hardware 1.6, 3.2)."""
+    c = chip('a2')
+    read, footprint = (n * n * 2) * (n // 256 + n // 128), 2 * n * n * 2
+    m = CostModel(c, 24, 0, l2_hit(c, read, footprint))
+    steps = n**3 / (128 * 256 * 256) / 24
+    cycles = m.dma('gm_to_l1', 128, 512, 2 * n).cycles + m.dma('gm_to_l1', 256, 512, 2 * n).cycles
+    assert c.microseconds(steps * cycles) == pytest.approx(us, rel=error)
 
 
 def test_launch_block_and_scalar_constants():

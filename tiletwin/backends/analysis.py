@@ -90,7 +90,8 @@ class Analyser:
     def run(self, poisoned: frozenset[str], logs: dict | None = None) -> Analysis:
         groups = self.issuer.groups(self.blocks, logs)
         read, written = self.traffic(groups)
-        footprint = sum(self.geometry.elements(b.name) * b.es for b in self.program.tensors)
+        # What the launch writes itself is read back from L2.
+        footprint = sum(self.geometry.elements(b.name) * b.es for b in self.program.tensors if b.name not in poisoned)
         cost = self.cost(l2_hit(self.chip, read, footprint))
         expand, cache = self.expander(cost)
         checker = Checker(self.program, self.issuer.statics, self.chip, self.issuer.shifts.written, poisoned) if self.sanitize else None

@@ -28,10 +28,14 @@ class Cost:
 
 
 def l2_hit(chip: Chip, read: int, footprint: int) -> float:
-    """Share of `read` GM bytes that hit L2 when they touch `footprint` distinct bytes: first touches miss, and nothing stays of a set beyond L2."""
-    if read <= 0 or footprint > chip.constants['gm.l2_bytes']:
+    """Share of `read` GM bytes that hit L2 when they touch `footprint` distinct bytes.
+
+    First touches miss. A later touch finds the bytes still there with the share of the footprint that L2 can hold; the
+    replacement policy is not published (hardware 5).
+    """
+    if read <= footprint:
         return 0.0
-    return max(0.0, 1.0 - footprint / read)
+    return (1.0 - footprint / read) * min(1.0, chip.constants['gm.l2_bytes'] / max(footprint, 1))
 
 
 class CostModel:

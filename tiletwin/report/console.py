@@ -93,7 +93,7 @@ def print_launches(console: Console, rows: Sequence[Row]) -> None:
     together: dict[tuple[str, str], list[Launch]] = {}
     for r in rows:
         together.setdefault((r.group, r.launch.chip), []).append(r.launch)
-    console.print()
+    console.print('%: share of the longest block a pipe is busy; MTE2 to FIXP on the cube core, vMTE2 to MTE3 on the vector cores\n')
     for (group, chip), launches in together.items():
         console.print(f'{group} on {chip}: on-chip peak {memory_text(launches)}; in its text {sync_text(launches)}', soft_wrap=True)
 
