@@ -1,14 +1,14 @@
 """Expert flash attention.
 
-`ws3`: softmax(Q K^T / sqrt(D)) V over the way cube -> vector -> cube -> vector, each arrow a GM workspace of two slots.
+`ws3`: softmax(Q K^T / sqrt(D)) V over the way cube -> vector -> cube -> vector, each arrow a ring of slots in a GM workspace.
 
-The key tiles of all work items of a core form one sequence of steps, and the stages of different steps overlap:
-while the vector cores turn the scores of step g into probabilities, the cube computes the scores of step g+1 and, before
-that, the product of the probabilities of step g-1 with V. Two slots per workspace are enough, and no flag says 'slot free':
-each stage waits for a later stage of an older step before it comes round to the slot again.
+The key tiles of all work items of a core form one sequence of steps, and the stages of different steps overlap: scores run
+`ahead` steps before the product with V, so that neither kind of core waits for the way through GM and back. With `ahead + 1`
+slots per ring no flag has to say 'slot free': before a stage comes round to a slot, it has waited for a later stage of the step
+that used the slot last.
 
-    cube    loads K(h), Q | scores(h-1) -> ws1 | probabilities(h-2) from ws2, times V -> ws3
-    vector  ws1 -> softmax(h) -> ws2 | ws3 -> rescaled sum(h-1), the last one of an item -> Out
+    cube    loads K(h) | scores(h-1) -> ws1 | loads V | probabilities(h-1-ahead) from ws2, times V -> ws3
+    vector  ws1 -> softmax(h) -> ws2 | ws3 -> rescaled sum(h-ahead), the last one of an item -> Out
 """
 
 import math
@@ -22,10 +22,10 @@ L0C_BYTES = 131072
 QK_READY, P_READY, PV_READY = 0, 1, 2
 
 
-def ws3(B, H, S, D, scale=None, block=None, cores=24):
+def ws3(B, H, S, D, scale=None, block=None, ahead=2, cores=24):
     """The compiled kernel for one shape: `kernel(q, k, v) -> out`."""
     scale = 1.0 / math.sqrt(D) if scale is None else float(scale)
-    return flash_attn_ws3(B, H, S, D, scale, block or ws3_block(S, D), cores)
+    return flash_attn_ws3(B, H, S, D, scale, block or ws3_block(S, D), ahead, cores)
 
 
 def ws3_block(S, D):
@@ -34,10 +34,12 @@ def ws3_block(S, D):
 
 
 @tiletwin.jit(out_idx=[3], workspace_idx=[4, 5, 6], pass_configs=EXPERT)
-def flash_attn_ws3(B, H, S, D, scale, block, cores=24):
+def flash_attn_ws3(B, H, S, D, scale, block, ahead=2, cores=24):
     bm = bn = block
     kv = S // bn  # steps per work item
     items = B * H * (S // bm)
+    ring = ahead + 1
+    sums = (ahead + kv - 1) // kv + 1  # work items between their first softmax and their last product
     dc = min(D, 128)  # slice of D per product
     parts = D // dc
     rows = bm // 2  # of a tile per vector core
@@ -55,9 +57,9 @@ def flash_attn_ws3(B, H, S, D, scale, block, cores=24):
         K: T.Tensor((B, H, S, D), 'float16'),
         V: T.Tensor((B, H, S, D), 'float16'),
         Out: T.Tensor((B, H, S, D), 'float16'),
-        workspace_1: T.Tensor((cores, 2, bm, bn), 'float'),
-        workspace_2: T.Tensor((cores, 2, bm, bn), 'float16'),
-        workspace_3: T.Tensor((cores, 2, bm, D), 'float'),
+        workspace_1: T.Tensor((cores, ring, bm, bn), 'float'),
+        workspace_2: T.Tensor((cores, ring, bm, bn), 'float16'),
+        workspace_3: T.Tensor((cores, ring, bm, D), 'float'),
     ):
         with T.Kernel(cores, is_npu=True) as (cid, vid):
             q_l1 = T.alloc_L1((2, bm, D), 'float16')
@@ -83,8 +85,8 @@ def flash_attn_ws3(B, H, S, D, scale, block, cores=24):
             shift = T.alloc_ub((rows, 1), 'float')
             tile_top = T.alloc_ub((rows, 1), 'float')
             tile_sum = T.alloc_ub((rows, 1), 'float')
-            shrink = T.alloc_ub((2, rows, 1), 'float')  # by step: the output of a step is rescaled one step later
-            total = T.alloc_ub((2, rows, 1), 'float')  # by item: the next item starts before the last one is divided
+            shrink = T.alloc_ub((ring, rows, 1), 'float')  # by step: its output is rescaled `ahead` steps later
+            total = T.alloc_ub((sums, rows, 1), 'float')  # by item: the next one starts before the last one is divided
             # A row factor is spread over the score tile in the softmax and over the output tile in the rescaling, never at once.
             T.annotate_address({b_ub: 0, r_ub: 0})
 
@@ -102,7 +104,7 @@ def flash_attn_ws3(B, H, S, D, scale, block, cores=24):
                 for e in T.serial(cc):
                     T.set_flag('fix', 'm', 1 + e)
 
-                for h in T.serial(steps + 2):
+                for h in T.serial(steps + 1 + ahead):
                     if h < steps:
                         item = h // kv * cores + cid
                         head = item // (S // bm)
@@ -115,12 +117,6 @@ def flash_attn_ws3(B, H, S, D, scale, block, cores=24):
 
                     if T.And(h >= 1, h <= steps):
                         g = h - 1
-                        item_1 = g // kv * cores + cid
-                        head_1 = item_1 // (S // bm)
-                        # V has a step to arrive; its slot is free once the product of step g-2 has read V and P.
-                        T.wait_flag('mte1', 'mte2', 4 + g % 2)
-                        T.copy(V[head_1 // H, head_1 % H, g % kv * bn, 0], v_l1[g % 2, :, :])
-
                         T.wait_flag('mte2', 'mte1', 2 + g % 2)
                         T.wait_flag('fix', 'm', 0)
                         for c in T.serial(parts):
@@ -137,14 +133,22 @@ def flash_attn_ws3(B, H, S, D, scale, block, cores=24):
                             T.set_flag('mte1', 'mte2', g // kv % 2)
                         T.set_flag('m', 'fix', 0)
                         T.wait_flag('m', 'fix', 0)
-                        T.copy(s_l0, workspace_1[cid, g % 2, 0, 0])
+                        T.copy(s_l0, workspace_1[cid, g % ring, 0, 0])
                         T.set_flag('fix', 'm', 0)
                         T.set_cross_flag('FIX', QK_READY)
 
-                    if h >= 2:
-                        f = h - 2
+                    # V is loaded an iteration before its product; the slot is free once the product before last has read V and P.
+                    if T.And(h >= ahead, h < steps + ahead):
+                        d = h - ahead
+                        item_v = d // kv * cores + cid
+                        head_v = item_v // (S // bm)
+                        T.wait_flag('mte1', 'mte2', 4 + d % 2)
+                        T.copy(V[head_v // H, head_v % H, d % kv * bn, 0], v_l1[d % 2, :, :])
+
+                    if h > ahead:
+                        f = h - 1 - ahead
                         T.wait_cross_flag(P_READY)
-                        T.copy(workspace_2[cid, f % 2, 0, 0], p_l1[f % 2, :, :])
+                        T.copy(workspace_2[cid, f % ring, 0, 0], p_l1[f % 2, :, :])
                         T.set_flag('mte2', 'mte1', 4 + f % 2)
                         T.wait_flag('mte2', 'mte1', 4 + f % 2)
                         T.wait_flag('m', 'mte1', 4)
@@ -161,7 +165,7 @@ def flash_attn_ws3(B, H, S, D, scale, block, cores=24):
                             T.set_flag('m', 'mte1', 2 + u)
                             T.set_flag('m', 'fix', 1 + w)
                             T.wait_flag('m', 'fix', 1 + w)
-                            T.copy(o_l0[w, :, :], workspace_3[cid, f % 2, 0, c * dc])
+                            T.copy(o_l0[w, :, :], workspace_3[cid, f % ring, 0, c * dc])
                             T.set_flag('fix', 'm', 1 + w)
                         T.set_flag('m', 'mte1', 4)
                         T.set_flag('mte1', 'mte2', 4 + f % 2)
@@ -186,72 +190,72 @@ def flash_attn_ws3(B, H, S, D, scale, block, cores=24):
                     T.set_flag('v', 'mte2', e)
                     T.set_flag('mte3', 'v', e)
 
-                for h in T.serial(steps_v + 1):
+                for h in T.serial(steps_v + ahead):
                     if h < steps_v:
                         T.wait_cross_flag(QK_READY)
                         T.wait_flag('v', 'mte2', 0)
-                        T.copy(workspace_1[cid, h % 2, vid * rows, 0], s_ub)
+                        T.copy(workspace_1[cid, h % ring, vid * rows, 0], s_ub)
                         T.set_flag('mte2', 'v', 0)
                         if h % kv == 0:
                             T.tile.fill(top, -1e30)
-                            T.tile.fill(total[h // kv % 2, :, :], 0.0)
+                            T.tile.fill(total[h // kv % sums, :, :], 0.0)
 
                         T.wait_flag('mte2', 'v', 0)
                         T.reduce_max(s_ub, tile_top, dim=-1)
                         T.pipe_barrier('v')
                         T.tile.max(new_top, top, tile_top)
                         T.pipe_barrier('v')
-                        T.tile.sub(shrink[h % 2, :, :], top, new_top)
+                        T.tile.sub(shrink[h % ring, :, :], top, new_top)
                         T.tile.mul(shift, new_top, -scale)
                         T.pipe_barrier('v')
-                        T.tile.mul(shrink[h % 2, :, :], shrink[h % 2, :, :], scale)
+                        T.tile.mul(shrink[h % ring, :, :], shrink[h % ring, :, :], scale)
                         T.tile.broadcast(b_ub, shift)
                         T.copy(new_top, top)
                         T.pipe_barrier('v')
                         # exp(scale * s - scale * max): the maximum stays unscaled, the scale rides on the subtraction.
                         T.tile.axpy(b_ub, s_ub, scale)
                         T.set_flag('v', 'mte2', 0)
-                        T.tile.exp(shrink[h % 2, :, :], shrink[h % 2, :, :])
+                        T.tile.exp(shrink[h % ring, :, :], shrink[h % ring, :, :])
                         T.pipe_barrier('v')
                         T.tile.exp(b_ub, b_ub)
-                        T.tile.mul(total[h // kv % 2, :, :], total[h // kv % 2, :, :], shrink[h % 2, :, :])
+                        T.tile.mul(total[h // kv % sums, :, :], total[h // kv % sums, :, :], shrink[h % ring, :, :])
                         T.pipe_barrier('v')
                         T.wait_flag('mte3', 'v', 0)
                         T.tile.cast(p_ub, b_ub, 'CAST_RINT', rows * bn)
                         T.set_flag('v', 'mte3', 0)
                         T.reduce_sum(b_ub, tile_sum, dim=-1)
                         T.pipe_barrier('v')
-                        T.tile.add(total[h // kv % 2, :, :], total[h // kv % 2, :, :], tile_sum)
+                        T.tile.add(total[h // kv % sums, :, :], total[h // kv % sums, :, :], tile_sum)
 
                         T.wait_flag('v', 'mte3', 0)
-                        T.copy(p_ub, workspace_2[cid, h % 2, vid * rows, 0])
+                        T.copy(p_ub, workspace_2[cid, h % ring, vid * rows, 0])
                         T.set_flag('mte3', 'v', 0)
                         T.set_cross_flag('MTE3', P_READY)
 
-                    if h >= 1:
-                        g_v = h - 1
-                        item_v = g_v // kv * cores + cid
-                        head_v = item_v // (S // bm)
+                    if h >= ahead:
+                        u = h - ahead
+                        item_u = u // kv * cores + cid
+                        head_u = item_u // (S // bm)
                         T.wait_cross_flag(PV_READY)
                         for r in T.serial(o_parts):
                             T.wait_flag('v', 'mte2', 1)
-                            T.copy(workspace_3[cid, g_v % 2, vid * rows + r * o_rows, 0], pv_ub)
+                            T.copy(workspace_3[cid, u % ring, vid * rows + r * o_rows, 0], pv_ub)
                             T.set_flag('mte2', 'v', 1)
                             T.wait_flag('mte2', 'v', 1)
-                            if g_v % kv == 0:
+                            if u % kv == 0:
                                 T.copy(pv_ub, o_ub[r * o_rows:(r + 1) * o_rows, :])
                             else:
-                                T.tile.broadcast(r_ub, shrink[g_v % 2, r * o_rows:(r + 1) * o_rows, :])
+                                T.tile.broadcast(r_ub, shrink[u % ring, r * o_rows:(r + 1) * o_rows, :])
                                 T.pipe_barrier('v')
                                 T.tile.mul(o_ub[r * o_rows:(r + 1) * o_rows, :], o_ub[r * o_rows:(r + 1) * o_rows, :], r_ub)
                                 T.pipe_barrier('v')
                                 T.tile.add(o_ub[r * o_rows:(r + 1) * o_rows, :], o_ub[r * o_rows:(r + 1) * o_rows, :], pv_ub)
                             T.set_flag('v', 'mte2', 1)
 
-                        if g_v % kv == kv - 1:
+                        if u % kv == kv - 1:
                             T.pipe_barrier('v')
                             for r in T.serial(o_parts):
-                                T.tile.broadcast(r_ub, total[g_v // kv % 2, r * o_rows:(r + 1) * o_rows, :])
+                                T.tile.broadcast(r_ub, total[u // kv % sums, r * o_rows:(r + 1) * o_rows, :])
                                 T.pipe_barrier('v')
                                 T.tile.div(o_ub[r * o_rows:(r + 1) * o_rows, :], o_ub[r * o_rows:(r + 1) * o_rows, :], r_ub)
                                 T.pipe_barrier('v')
@@ -260,7 +264,7 @@ def flash_attn_ws3(B, H, S, D, scale, block, cores=24):
                                 T.tile.cast(f_ub, o_ub[r * f_rows:(r + 1) * f_rows, :], 'CAST_RINT', f_rows * D)
                                 T.set_flag('v', 'mte3', 1)
                                 T.wait_flag('v', 'mte3', 1)
-                                T.copy(f_ub, Out[head_v // H, head_v % H, item_v % (S // bm) * bm + vid * rows + r * f_rows, 0])
+                                T.copy(f_ub, Out[head_u // H, head_u % H, item_u % (S // bm) * bm + vid * rows + r * f_rows, 0])
                                 T.set_flag('mte3', 'v', 1)
                             T.pipe_barrier('v')
 
