@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.sim.build import at, element, op
@@ -12,6 +12,7 @@ from tiletwin.ir import expr as E
 HALF, BF, F32 = torch.float16, torch.bfloat16, torch.float32
 I16, I32, U16 = torch.int16, torch.int32, torch.uint16
 SEED = st.integers(0, 1 << 20)
+FEW = settings(max_examples=8)
 EXACT = pytest.mark.parametrize('exact', [False, True], ids=['shadow', 'bytes'])
 
 
@@ -35,6 +36,7 @@ EXACT_FLOAT = {'add': lambda a, b: a + b, 'sub': lambda a, b: a - b, 'mul': lamb
 @EXACT
 @pytest.mark.parametrize('dtype', [HALF, BF, F32])
 @pytest.mark.parametrize('name', EXACT_FLOAT)
+@FEW
 @given(n=st.integers(1, 200), seed=SEED)
 def test_binary_float_rounds_once_to_the_dtype(name, dtype, exact, n, seed):
     a, b = data(seed, n, dtype), data(seed + 1, n, dtype)
@@ -45,6 +47,7 @@ def test_binary_float_rounds_once_to_the_dtype(name, dtype, exact, n, seed):
 
 @pytest.mark.parametrize('dtype', [I16, I32])
 @pytest.mark.parametrize('name', ['add', 'sub', 'mul', 'max', 'min'])
+@FEW
 @given(n=st.integers(1, 100), seed=SEED)
 def test_binary_integers_wrap(name, dtype, n, seed):
     a, b = data(seed, n, dtype), data(seed + 1, n, dtype)
@@ -54,6 +57,7 @@ def test_binary_integers_wrap(name, dtype, n, seed):
 
 @pytest.mark.parametrize('dtype', [I16, U16])
 @pytest.mark.parametrize('name', ['bitwise_and', 'bitwise_or', 'bitwise_xor'])
+@FEW
 @given(n=st.integers(1, 100), seed=SEED)
 def test_bitwise(name, dtype, n, seed):
     a, b = data(seed, n, dtype), data(seed + 1, n, dtype)
@@ -62,6 +66,7 @@ def test_bitwise(name, dtype, n, seed):
     same(got['d'], fn(a.view(I16), b.view(I16)).view(dtype))
 
 
+@FEW
 @given(rows=st.integers(2, 8), cols=st.integers(2, 40), r0=st.integers(0, 7), seed=SEED)
 def test_a_region_is_a_contiguous_run(rows, cols, r0, seed):
     """`U[r0:, 0:cols//2]` is the first elements of row r0 and on, not a rectangle."""
@@ -88,6 +93,7 @@ def scalar_reference(name, a, s, dtype, target):
 @pytest.mark.parametrize('target', ['ascendc', 'pto'])
 @pytest.mark.parametrize('dtype', [HALF, BF, F32])
 @pytest.mark.parametrize('name', ['adds', 'subs', 'muls', 'divs', 'maxs', 'mins'])
+@FEW
 @given(n=st.integers(1, 100), s=st.floats(0.1, 8.0), seed=SEED)
 def test_scalar_forms(name, dtype, target, exact, n, s, seed):
     a = data(seed, n, dtype)
@@ -97,6 +103,7 @@ def test_scalar_forms(name, dtype, target, exact, n, s, seed):
 
 @EXACT
 @pytest.mark.parametrize('name', ['adds', 'subs', 'muls', 'divs', 'maxs', 'mins'])
+@FEW
 @given(n=st.integers(1, 100), i=st.integers(0, 7), seed=SEED)
 def test_scalar_from_an_element_uses_its_first_index(name, exact, n, i, seed):
     a, s = data(seed, n, HALF), data(seed + 1, (4, 8), HALF, 0.5, 4.0)
@@ -112,6 +119,7 @@ UNARY = {'exp': (torch.exp, -4, 4), 'ln': (torch.log, 0.01, 9), 'abs': (torch.ab
 @EXACT
 @pytest.mark.parametrize('dtype', [HALF, BF, F32])
 @pytest.mark.parametrize('name', UNARY)
+@FEW
 @given(n=st.integers(1, 200), seed=SEED)
 def test_unary(name, dtype, exact, n, seed):
     fn, low, high = UNARY[name]
@@ -139,6 +147,7 @@ def test_pto_composes_in_the_source(name, lost):
 
 @EXACT
 @pytest.mark.parametrize('dtype', [HALF, F32])
+@FEW
 @given(n=st.integers(1, 100), s=st.floats(-2, 2), seed=SEED)
 def test_axpy_and_leaky_relu(dtype, exact, n, s, seed):
     a, d = data(seed, n, dtype), data(seed + 1, n, dtype)
@@ -151,6 +160,7 @@ def test_axpy_and_leaky_relu(dtype, exact, n, s, seed):
 
 
 @EXACT
+@FEW
 @given(n=st.integers(1, 100), seed=SEED)
 def test_mul_add_dst(exact, n, seed):
     a, b, d = (data(seed + i, n, HALF) for i in range(3))
@@ -158,6 +168,7 @@ def test_mul_add_dst(exact, n, seed):
     same(got['d'], (d.to(F32) + a.to(F32) * b.to(F32)).to(HALF))
 
 
+@FEW
 @given(n=st.integers(1, 64), seed=SEED)
 def test_pow(n, seed):
     a, b = data(seed, n, F32, 0.1, 4), data(seed + 1, n, F32, -2, 2)
@@ -169,6 +180,7 @@ def test_pow(n, seed):
 
 
 @pytest.mark.parametrize('dtype', [I16, I32, U16])
+@FEW
 @given(n=st.integers(1, 64), s=st.integers(0, 15), seed=SEED)
 def test_shifts(dtype, n, s, seed):
     a = data(seed, n, dtype)
@@ -180,6 +192,7 @@ def test_shifts(dtype, n, s, seed):
 
 @EXACT
 @pytest.mark.parametrize('dtype', [HALF, F32])
+@FEW
 @given(n=st.integers(1, 64), count=st.integers(1, 64), lo=st.floats(-2, 0), hi=st.floats(0.1, 2), seed=SEED)
 def test_clamps_round_and_counted_forms_touch_count_elements(dtype, exact, n, count, lo, hi, seed):
     count = min(count, n)

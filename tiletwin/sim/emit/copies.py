@@ -107,10 +107,9 @@ class Copies(Operands):
             return
 
         def partial() -> None:
-            zero = f'{self.view(dst.buffer, start, (full[0] * full[1],))}'
-            clear = (f'{zero}.zero_()' if self.place(dst.buffer).exact else f'{zero}.fill(0)') if literal else ''
-            if clear:
-                self.emit(clear)
+            if literal:
+                run = self.view(dst.buffer, start, (full[0] * full[1],))
+                self.emit(f'{run}.zero_()' if self.place(dst.buffer).exact else f'{run}.fill(0)')
             # a tile completely outside the tensor is read as a full tile (dialect 12.5, 7)
             with self.block(f'if {vr} == 0 or {vc} == 0:'):
                 self.emit(f'put_rows({self.flat(dst.buffer)}, {self.expr(start)}, {full[1]}, '

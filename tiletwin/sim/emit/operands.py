@@ -133,7 +133,8 @@ class Operands(Generator):
         if all(isinstance(x, int) for x in shape + strides):
             table = self.hoist(f'Views({flat}, {shape}, {strides}, {name!r}, {torch})', 'w')
             value = E.int_value(start)
-            if value is not None:
+            reach = 1 + sum((s - 1) * p for s, p in zip(shape, strides)) if all(shape) else 0
+            if value is not None and 0 <= value and value + reach <= self.place(name).elements:
                 return self.hoist(f'{table}[{value}]', 'k')
             return f'{table}[{self.expr(start)}]'
         shape_text = '(' + ', '.join(map(str, shape)) + ',)'
