@@ -7,7 +7,7 @@ OPS := matmul.mkkn_gemm softmax flash_attn.ws3
 .PHONY: demo test check bench-engine setup clean
 
 demo: $(STAMP)
-	@.venv/bin/tiletwin check $(OPS)
+	@.venv/bin/tiletwin check $(OPS) --slow
 	@echo
 	@echo '--- examples/03_read_a_race_report.py: a kernel whose store does not wait for the vector unit ---'
 	@.venv/bin/tiletwin check examples/03_read_a_race_report.py --limit 1; test $$? -eq 1
