@@ -51,7 +51,6 @@ class DialectBuilder(Builder):
         self.unissued: list[tuple[Any, Span]] = []
         self.aliases: list[BufferRegion] = []
         self.kernels = 0
-        self.macro_stack: list[Any] = []
 
     def here(self) -> Span:
         return Span(self.current_file, self.current_line)

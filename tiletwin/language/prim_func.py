@@ -78,6 +78,8 @@ def trace(func: FunctionType):
                 generator(builder)(**annotations)
                 builder.refuse_unissued()
             return builder.get()
+        except RecursionError:
+            raise DialectAssertionError('a macro calls itself', where=builder.here(), why='a macro is expanded where it is called', instead='a loop') from None
         except Exception as error:
             located = builder.locate(error)
             if located is error:
@@ -133,15 +135,10 @@ class Macro:
         from .emit import tracing
 
         builder = tracing(f'the macro {self.__name__}')
-        if sum(1 for f in builder.macro_stack if f is self.func) >= 1:
-            raise DialectAssertionError(f'the macro {self.__name__} calls itself', why='a macro is expanded where it is called', instead='a loop')
         nonlocals = nonlocals_of(self.func)
         generator = traceable(self.func, nonlocals).bound(self.func, nonlocals)
-        builder.macro_stack.append(self.func)
         with builder.macro(self.__name__, get_type_hints(self.func)):
-            result = generator(builder)(*args, **kwargs)
-        builder.macro_stack.pop()
-        return result
+            return generator(builder)(*args, **kwargs)
 
 
 def macro(func: Callable | None = None, hygienic: bool = True):

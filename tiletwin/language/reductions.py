@@ -49,8 +49,9 @@ def _real_shape(src: Operand, real_shape: Any) -> tuple | None:
     found = []
     bounds = ((1,) * 2 + tuple(src.extents))[-2:]
     for i, (value, bound) in enumerate(zip(real_shape, bounds)):
+        check(isinstance(value, (int, tirx.PrimExpr)) and not isinstance(value, bool), DialectTypeError, f'real_shape[{i}] must be an int or an expression, got {value!r}',
+              'it counts rows or columns')
         value = int_or_expr(value)
-        check(isinstance(value, (int, tirx.PrimExpr)) and not isinstance(value, bool), DialectTypeError, f'real_shape[{i}] must be an int or an expression, got {value!r}')
         if isinstance(value, int):
             check(value >= 0, DialectError, f'real_shape[{i}] must be >= 0, got {value}', '0 means the full extent')
             check(not isinstance(bound, int) or value <= bound, DialectError, f'real_shape[{i}] exceeds buffer extent: {value} > {bound}', 'the valid part lies inside the tile')
