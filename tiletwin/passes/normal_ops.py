@@ -55,9 +55,9 @@ def _compact(program: Program, e: E.Expr) -> str:
     return expression(program, e).replace(' ', '')
 
 
-def _argument(program: Program, a: Any) -> str:
+def _argument(program: Program, a: Any, length: int | None = None) -> str:
     if isinstance(a, Region):
-        return run(program, a)
+        return run(program, a, None if length is None else E.Const(length))
     return repr(a) if isinstance(a, str) else expression(program, a)
 
 
@@ -139,7 +139,8 @@ def scratch(program: Program, s: Instr) -> list[str]:
 
 
 def reduce(program: Program, s: Instr) -> str:
-    operands = [run(program, s.args[0]), run(program, s.args[1]), *scratch(program, s)]
+    runs = s.attrs.get('runs', {})
+    operands = [_argument(program, a, runs.get(i)) for i, a in enumerate(s.args)] + scratch(program, s)
     text = lambda k: expression(program, E.as_expr(s.attrs[k]))  # noqa: E731
     return f'vec reduce_{s.attrs["kind"]} ' + ', '.join(operands) + _braces(dtype=c_type(program.buffers[s.args[1].buffer].dtype), M=text('M'), N=text('N'), dim=s.attrs['dim'],
                                                                             clear=s.attrs['clear'])
@@ -157,13 +158,14 @@ def count(s: Instr) -> E.Expr:
 def vector(program: Program, s: Instr) -> str:
     dst = program.buffers[s.args[0].buffer]
     tmpl = f"{{tmpl='{TEMPLATES[s.op]}<{dtype_of(dst.dtype).ascendc}>'}}" if s.op in TEMPLATES else ''
+    runs = s.attrs.get('runs', {})
     args: list[str] = []
     for i, a in enumerate(s.args):
         if isinstance(a, Region) and a.form == 'element' and OPS[s.op].signature[i:i + 1] in ('e', 'a'):
             # Only the first index of the element reaches the generator (dialect 5.3).
             args += [whole(program, a.buffer), expression(program, a.starts[0])]
         else:
-            args.append(_argument(program, a))
+            args.append(_argument(program, a, runs.get(i)))
     n = expression(program, count(s))
     tmp = scratch(program, s)
     match s.op:
