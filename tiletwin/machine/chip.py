@@ -123,18 +123,27 @@ def path_error(on: Chip, src: str, dst: str, span: Span | None = None) -> PathEr
                      instead=_DETOURS.get((src, dst), 'stage the tile through a memory both sides reach; GM reaches UB, L1 and, from, L0C'))
 
 
-def capacity_error(on: Chip, space: str, rows: Iterable[tuple[str, int, int, Span | None]]) -> CapacityError:
-    """The refusal of buffers `(name, address, bytes, span)` that end beyond `space`, with the byte map of the whole memory."""
+def byte_map(rows: Iterable[tuple], limit: int) -> str:
+    """The table of buffers `(name, address, bytes, span[, lifetime])` by address; `lifetime` says from which line to which one is in use."""
+    table = [(*r, '')[:5] for r in sorted(rows, key=lambda r: (r[1], r[0]))]
+    width = max((len(r[0]) for r in table), default=6)
+    live = max((len(r[4]) for r in table), default=0)
+    head = f'  {"in use":<{max(live, 6)}}' if live else ''
+    lines = [f'       {"buffer":<{width}}  {"from":>8}  {"to":>8}  {"bytes":>8}{head}']
+    for name, address, size, span, lifetime in table:
+        mark = f'  <- beyond {limit}' if address + size > limit else ''
+        used = f'  {lifetime:<{max(live, 6)}}' if live else ''
+        lines.append(f'       {name:<{width}}  {address:>8}  {address + size:>8}  {size:>8}{used}{"  " + str(span) if span else ""}{mark}'.rstrip())
+    return '\n'.join(lines)
+
+
+def capacity_error(on: Chip, space: str, rows: Iterable[tuple]) -> CapacityError:
+    """The refusal of buffers `(name, address, bytes, span[, lifetime])` that end beyond `space`, with the byte map of the whole memory."""
     memory = on.memories[space]
     table = sorted(rows, key=lambda r: (r[1], r[0]))
     over = [r for r in table if r[1] + r[2] > memory.bytes] or table[-1:]
     end = max((r[1] + r[2] for r in table), default=0)
-    width = max((len(r[0]) for r in table), default=6)
-    lines = [f'       {"buffer":<{width}}  {"from":>8}  {"to":>8}  {"bytes":>8}']
-    for name, address, size, span in table:
-        mark = f'  <- beyond {memory.bytes}' if address + size > memory.bytes else ''
-        lines.append(f'       {name:<{width}}  {address:>8}  {address + size:>8}  {size:>8}{"  " + str(span) if span else ""}{mark}')
-    why = f'{space} of {on.title} holds {memory.bytes} bytes, these buffers end at {end}:\n' + '\n'.join(lines)
+    why = f'{space} of {on.title} holds {memory.bytes} bytes, these buffers end at {end}:\n{byte_map(table, memory.bytes)}'
     return CapacityError(f'{space} overflow on {on.name}: {", ".join(repr(r[0]) for r in over)} does not fit, {end - memory.bytes} bytes too many',
                          where=over[0][3] if over else None, why=why,
                          instead='a smaller tile, fewer buffer slots, or one address (T.annotate_address) for buffers that are never live together')

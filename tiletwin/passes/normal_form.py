@@ -10,6 +10,7 @@ from typing import Any
 
 from ..ir import expr as E
 from ..ir.nodes import Break, Buffer, For, If, Instr, Let, Program, Region, Scope, Stmt, Store, While, walk
+from .addresses import footprint
 from .normal_ops import instruction
 from .normal_text import expression, offset, operand_space
 
@@ -130,7 +131,7 @@ def _names(tmp: Any) -> tuple[str, ...]:
 def _buffer(b: Buffer) -> dict[str, Any]:
     dims = list(b.dims[1:] if b.versions > 1 else b.dims)
     row: dict[str, Any] = {'name': b.name, 'scope': operand_space(b), 'shape': dims, 'dtype': b.dtype, 'elements': b.elements,
-                           'address': b.address, 'bytes': None if b.space == 'VAR' else -(-b.bytes // 32) * 32}
+                           'address': b.address, 'bytes': None if b.space == 'VAR' else footprint(b)}
     if b.versions > 1:
         row['versions'] = b.versions
     if b.space == 'VAR':

@@ -10,7 +10,7 @@ from ..ir.nodes import Instr, Program, Region, walk
 from ..ir.ops import OPS
 from ..ir.verify import verify
 from ..machine.chip import Chip, chip as chip_of, path_error
-from .addresses import assign_linear, check_capacity
+from .addresses import check_capacity
 from .context import KEYS, PassContext
 
 # Every pass runs in every mode; the ones a config switches ask for it themselves.
@@ -40,8 +40,6 @@ def run(program: Program, ctx: PassContext, trace: list | None = None) -> Progra
     """Every pass in order; the Program is verified after each that changed it."""
     for name in ORDER:
         if find_spec(f'{__package__}.{name}') is None:
-            if name == 'memory_planning':
-                program = assign_linear(program)
             continue
         step = import_module(f'{__package__}.{name}')
         changed = step.run(program, ctx)
