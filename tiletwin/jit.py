@@ -93,7 +93,7 @@ class JITKernel:
 
     def __init__(self, func: Any, out_idx: Any = None, workspace_idx: Any = None, target: str = 'auto', platform: str = 'auto', pass_configs: dict | None = None,
                  verbose: bool = False):
-        from .language.prim_func import program_of
+        from .language.entry import program_of
 
         self.target, self.platform = _target(target), determine_platform(platform)
         self.pass_configs = _configs(pass_configs)
@@ -167,7 +167,7 @@ class JITKernel:
 def compile(func: Any, out_idx: Any = None, workspace_idx: Any = None, execution_backend: str = 'cython', target: str = 'auto', target_host: Any = None,
             platform: str = 'auto', verbose: bool = False, pass_configs: dict | None = None) -> JITKernel:
     """A kernel from a prim_func."""
-    from .language.prim_func import PrimFunc
+    from .language.entry import PrimFunc
 
     if not isinstance(func, (PrimFunc, Program)) and type(func).__name__ != 'PrimFunc':
         raise DialectTypeError(f'compile takes a prim_func, got {func!r}', instead='compile(factory(...)), or @jit on the factory')

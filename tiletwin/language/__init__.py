@@ -18,7 +18,7 @@ from .kernel import Kernel, Scope, shmem_get_nbi, shmem_put_nbi, shmem_ub_get_nb
 from .layout import annotate_address, annotate_layout, reinterpretcast, reshape, view
 from .loops import Parallel, Persistent, Pipelined, loop_break, serial, unroll
 from .movement import copy
-from .prim_func import PrimFunc, macro, prim_func, program_of
+from .entry import PrimFunc, macro, prim_func, program_of
 from .reductions import reduce, reduce_max, reduce_min, reduce_sum
 from .scalar import *  # noqa: F403
 from .scalar import __all__ as _SCALAR

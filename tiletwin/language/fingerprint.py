@@ -138,7 +138,7 @@ class _Hasher:
                 self.add(module.__dict__[name], attributes)
 
     def other(self, value: Any, kind: type, attributes: frozenset[str]) -> None:
-        from .prim_func import Macro, PrimFunc
+        from .entry import Macro, PrimFunc
 
         module = kind.__module__.split('.')[0]
         if isinstance(value, (Macro, PrimFunc)):
