@@ -99,3 +99,47 @@ def test_int32_accumulators_leave_as_half_through_the_scale(scale):
     body = [cube(op('set_deq_scale', E.Const(scale, 'float16')), copy(A, a1), copy(B, b1), op('gemm_v0', a1, b1, acc, True, M=16, N=16, K=32), copy(acc, O))]
     DataEngine(kernel([A, B, O, a1, b1, acc], body)).run({'A': a, 'B': b, 'O': out})
     same(out, ((a.long() @ b.long()).double() * scale).half())
+
+
+def nz(x, c0):
+    """The zN image of a tile, as a flat list padded with what lies behind it."""
+    rows, cols = x.shape
+    height = -(-rows // 16) * 16
+    flat = torch.full((-(-cols // c0) * height * c0 * 4,), float('nan'), dtype=torch.float64)
+    for i in range(rows):
+        for j in range(cols):
+            flat[i * c0 + j // c0 * height * c0 + j % c0] = x[i, j]
+    return flat, height
+
+
+@pytest.mark.parametrize('target,dtype,k,tb', [('ascendc', F32, 160, True), ('ascendc', F32, 160, False), ('ascendc', HALF, 160, False), ('ascendc', I8, 160, False),
+                                               ('pto', HALF, 160, True), ('pto', HALF, 160, False), ('pto', HALF, 256, False), ('pto', F32, 256, False)])
+def test_gemm_v0_slices_of_128_start_where_the_template_puts_them(target, dtype, k, tb):
+    m = n = 16
+    a, b = data(1, (m, k), dtype), data(2, (k, n), dtype)
+    d, acc_type = name_of(dtype), 'int32' if dtype == I8 else 'float32'
+    sb = b.T.contiguous() if tb else b
+    A, B, O = gm('A', (m, k), d), gm('B', sb.shape, d), gm('O', (m, n), acc_type)
+    a1, b1, acc = chip('a1', 'L1', (m, k), d), chip('b1', 'L1', sb.shape, d), chip('acc', 'L0C', (m, n), acc_type)
+    out = torch.zeros(m, n, dtype=getattr(torch, acc_type))
+    body = [cube(copy(A, a1), copy(B, b1), op('gemm_v0', a1, b1, acc, True, M=m, N=n, K=k, transpose_A=False, transpose_B=tb), copy(acc, O))]
+    DataEngine(kernel([A, B, O, a1, b1, acc], body), target).run({'A': a, 'B': b if not tb else sb, 'O': out})
+    fa, fb = a.double(), b.double()
+    want = fa[:, :128] @ fb[:128]
+    tail = k - 128
+    if target == 'pto':
+        first = tail  # slice 1 starts at 1 x its own length
+        want = want + fa[:, first:first + tail] @ fb[first:first + tail]
+    elif tb or dtype == HALF:
+        want = fa @ fb
+    else:
+        c0 = 32 // dtype.itemsize
+        flat, height = nz(fb, c0)
+        moved = torch.stack([torch.stack([flat[128 * 16 + i * c0 + j // c0 * height * c0 + j % c0] for j in range(n)]) for i in range(tail)])
+        want = want + fa[:, 128:] @ moved
+    known = ~want.isnan()
+    if dtype == I8:
+        assert torch.equal(out.double()[known], want[known])
+    else:
+        assert torch.equal(out.isnan(), ~known) and known.any() or not known.any()
+        assert ((out.double() - want).abs()[known] <= 1e-3).all()

@@ -35,6 +35,7 @@ class CrossCore:
         self.blocks, self.vectors = blocks, vectors
         self.counters: dict[tuple, int] = defaultdict(int)
         self.arrivals: dict[tuple, dict[tuple, int]] = defaultdict(lambda: defaultdict(int))
+        self.joined: dict[tuple, list[int]] = defaultdict(lambda: [0] * vectors)  # sets of the vector cores towards their cube
         self.barriers: dict[str, int] = defaultdict(int)
         self.events = 0  # sets, takes and arrivals so far: no change over a whole turn means deadlock
 
@@ -44,19 +45,22 @@ class CrossCore:
             for v in range(self.vectors):
                 self.counters[cid, v + 1, flag] += 1
             return
-        aivs = [(cid, v + 1) for v in range(self.vectors)]
         if mode == 2:
-            group, receivers = aivs, [(cid, 0)]
-        elif mode == 1:
-            group = receivers = aivs if core else [(cid, 0)]
+            seen = self.joined[cid, flag]
+            seen[core - 1] += 1
+            if all(seen):
+                self.joined[cid, flag] = [n - 1 for n in seen]
+                self.counters[cid, 0, flag] += 1
+            return
+        if mode == 1:
+            group = [(cid, v + 1) for v in range(self.vectors)] if core else [(cid, 0)]
         else:
-            group = receivers = [(b, c) for b in self.blocks for c in ([0] if core == 0 else range(1, self.vectors + 1))]
+            group = [(b, c) for b in self.blocks for c in ([0] if core == 0 else range(1, self.vectors + 1))]
         seen = self.arrivals[mode, cid if mode else -1, core > 0, flag]
         seen[cid, core] += 1
         if all(seen[m] for m in group):
             for m in group:
                 seen[m] -= 1
-            for m in receivers:
                 self.counters[m[0], m[1], flag] += 1
 
     def take(self, cid: int, core: int, flag: int) -> bool:

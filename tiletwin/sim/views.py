@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-_LIMIT = 1 << 15
+_LIMIT = 1 << 12
 
 
 class Views(dict):

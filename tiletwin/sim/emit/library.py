@@ -16,7 +16,8 @@ class Library(Vector):
         kind = str(at['kind']).removeprefix('reduce_')
         dim = at['dim']
         rows, cols = self.number(at['M']), self.number(at['N'])
-        pitch = self.number(at['pitch']) if at.get('pitch') is not None else cols
+        # with a real_shape AscendC reads rows densely, PTO keeps the physical row length
+        pitch = self.number(at['cols']) if self.target == 'pto' and at.get('cols') is not None else cols
         clear = bool(at.get('clear', True))
         half_sum = kind == 'sum' and self.dtype(src) == 'float16' and self.target != 'pto'
         narrow = self.dtype(dst) != 'float32' and kind == 'sum'
@@ -146,6 +147,9 @@ class Library(Vector):
         n = self.static(at.get('N', c.extents[-1]), 'N')
         k = self.static(at.get('K', a.extents[-1]), 'K')
         ta, tb = bool(at.get('transpose_A')), bool(at.get('transpose_B'))
+        if s.op == 'gemm_v0' and k > 128 and self.missliced(a, ta, b, tb, k):
+            self.sliced(s, (a, b, c), (m, n, k), ta, tb, init)
+            return
         ma, mb = self.operand(0, a, m, k, ta), self.operand(1, b, k, n, tb)
         mc = self.view(c.buffer, self.offset(c), (m, n), torch=True)
         out = mc
@@ -161,6 +165,24 @@ class Library(Vector):
             self.emit(f'{fn}({ma}, {mb}, {out}, {self.expr(first)})')
 
     op_gemm_v0 = op_mma
+
+    def missliced(self, a: Region, ta: bool, b: Region, tb: bool, k: int) -> bool:
+        """Slices of 128 along K that do not start where they should (dialect 12.5, 19)."""
+        if self.target == 'pto':
+            return k % 128 != 0
+        return self.es(a) != 2 and ta or self.es(b) != 2 and not tb
+
+    def sliced(self, s: Instr, operands: tuple, sizes: tuple[int, int, int], ta: bool, tb: bool, init) -> None:
+        a, b, c = operands
+        m, n, k = sizes
+        tiles = []
+        for r, rows_are_k in ((a, ta), (b, not tb)):
+            rows, cols = self.buffer(r.buffer).dims[-2:]
+            tiles.append(self.source(r, (rows, cols)))
+            es = 2 if self.target == 'pto' else self.es(r)
+            tiles.append(self.hoist(f'slice_index({rows}, {cols}, {k}, {rows_are_k}, {es}, {self.target == "pto"})', 'i'))
+        out = self.target_of(c, (m, n), keep=True)
+        self.emit(f'gemm_sliced({", ".join(tiles)}, {out}, {ta}, {tb}, {self.expr(E.as_expr(init))})')
 
     def operand(self, i: int, r: Region, rows: int, cols: int, transposed: bool) -> str:
         copy = self.forward.get((id(self.instr), i))

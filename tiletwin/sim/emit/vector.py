@@ -11,7 +11,7 @@ from .values import Values
 
 # ufuncs of instructions whose result is always a value of the dtype need no rounding
 _BINARY = {'add': ('add', True), 'sub': ('subtract', True), 'mul': ('multiply', True), 'div': ('divide', True), 'max': ('maximum', False),
-           'min': ('minimum', False), 'bitwise_and': ('bitwise_and', False), 'bitwise_or': ('bitwise_or', False), 'bitwise_xor': ('bitwise_xor', False)}
+           'min': ('minimum', False)} | {name: (name, False) for name in ('bitwise_and', 'bitwise_or', 'bitwise_xor')}
 _UNARY = {'exp': ('exp', True), 'ln': ('log', True), 'abs': ('absolute', False), 'reciprocal': ('reciprocal', True), 'sqrt': ('sqrt', True),
           'bitwise_not': ('invert', False), 'sin': ('sin', True), 'cos': ('cos', True), 'rsqrt': ('rsqrt', True)}
 _EXPAND = {'row_expand_mul': 'multiply', 'row_expand_mul_experiment': 'multiply', 'row_expand_sub_experiment': 'subtract',
@@ -122,13 +122,21 @@ class Vector(Values):
 
     def op_axpy(self, s, dst, a, x):
         n = self.count(dst)
-        out = self.target_of(dst, (n,), keep=True)
-        self.emit(f'axpy({out}, {self.source(a, (n,))}, {self.scalar_operand(x, self.dtype(dst))})')
+        self.accumulate(dst, self.target_of(dst, (n,), keep=True), self.source(a, (n,)), self.scalar_operand(x, self.dtype(dst)), n)
+
+    def accumulate(self, dst: Region, out: str, a: str, b: str, n) -> None:
+        """dst += a * b, with one rounding to a narrow dtype at the end."""
+        if isinstance(n, int):
+            shape = (self.rows[1], n) if self.rows else (n,)
+            d = self.dtype(dst)
+            product = self.scratch('float32' if 'float' in d else d, shape)
+            self.emit(f'multiply({a}, {b}, out={product}); add({out}, {product}, out={out})')
+        else:
+            self.emit(f'mul_add({out}, {a}, {b})')
 
     def op_mul_add_dst(self, s, dst, a, b):
         n = self.count(dst)
-        out = self.target_of(dst, (n,), keep=True)
-        self.emit(f'mul_add({out}, {self.source(a, (n,))}, {self.source(b, (n,))})')
+        self.accumulate(dst, self.target_of(dst, (n,), keep=True), self.source(a, (n,)), self.source(b, (n,)), n)
 
     def clobbering(self, fn: str, dst: Region, a: Region, *others: str) -> None:
         """PTO composes the function in its source tile, which is lost (dialect 10.1)."""

@@ -63,11 +63,7 @@ def leaky_relu(x: np.ndarray, s, out: np.ndarray) -> None:
     np.copyto(out, np.where(x >= 0, x, x * out.dtype.type(s)))
 
 
-def axpy(out: np.ndarray, x: np.ndarray, s) -> None:
-    np.add(out, x * s, out)
-
-
-def mul_add(out: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
+def mul_add(out: np.ndarray, a: np.ndarray, b) -> None:
     np.add(out, a * b, out)
 
 
