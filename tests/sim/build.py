@@ -79,4 +79,5 @@ def kernel(buffers, body, blocks=1, form='cid_vid', params=None, name='kernel') 
     return Program(name, names, table, Launch(CID, VID, ex(blocks), form), tuple(body))
 
 
-__all__ = ['CID', 'VID', 'If', 'Let', 'at', 'bin_', 'chip', 'copy', 'cube', 'element', 'gm', 'kernel', 'load', 'loop', 'op', 'store', 'ub', 'v', 'vec', 'whole']
+__all__ = ['CID', 'VID', 'If', 'Let', 'at', 'bin_', 'chip', 'copy', 'cube', 'element', 'gm', 'kernel', 'load', 'loop', 'op', 'store', 'ub', 'v',
+           'vec', 'whole']

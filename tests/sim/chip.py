@@ -63,7 +63,8 @@ def same(got: torch.Tensor, want: torch.Tensor) -> None:
         ok = (a == b) | (a.isnan() & b.isnan())
         assert ok.all(), f'{(~ok).sum().item()} differ, first: {a[~ok][:4].tolist()} wanted {b[~ok][:4].tolist()}'
     else:
-        assert torch.equal(bits(got), bits(want)), (got[got != want][:4], want[got != want][:4]) if got.dtype not in (torch.uint16, torch.uint32) else (got, want)
+        assert torch.equal(bits(got), bits(want)), (got[got != want][:4], want[got != want][:4]) if got.dtype not in (torch.uint16,
+                                                                                                                      torch.uint32) else (got, want)
 
 
 def within(got: torch.Tensor, want: torch.Tensor, ulps: float) -> None:

@@ -86,13 +86,15 @@ def test_float_to_a_narrow_float(dtype, mode, exact, seed):
         return
     x = probes(dtype, seed)
     got = cast(x, dtype, mode, exact)
-    want = torch.tensor([narrow(v, dtype, 'CAST_RINT' if mode == 'CAST_NONE' else mode) for v in x.to(torch.float64).tolist()], dtype=torch.float64).to(dtype)
+    want = torch.tensor([narrow(v, dtype, 'CAST_RINT' if mode == 'CAST_NONE' else mode) for v in x.to(torch.float64).tolist()],
+                        dtype=torch.float64).to(dtype)
     same(got, want)
 
 
 @EXACT
 @pytest.mark.parametrize('mode', MODES)
-@pytest.mark.parametrize('src,dst', [(F32, torch.int32), (F32, torch.int16), (F32, torch.int64), (HALF, torch.int8), (HALF, torch.uint8), (HALF, torch.int16),
+@pytest.mark.parametrize('src,dst',
+                         [(F32, torch.int32), (F32, torch.int16), (F32, torch.int64), (HALF, torch.int8), (HALF, torch.uint8), (HALF, torch.int16),
                                      (HALF, torch.int32), (BF, torch.int32), (F32, F32)])
 @FEW
 @given(seed=SEED)
@@ -109,7 +111,8 @@ def test_float_to_integer_saturates(src, dst, mode, exact, seed):
     same(cast(x, dst, mode, exact), want)
 
 
-@pytest.mark.parametrize('src,dst', [(torch.int8, HALF), (torch.uint8, HALF), (torch.int16, HALF), (torch.int16, F32), (torch.int32, F32), (torch.int64, F32),
+@pytest.mark.parametrize('src,dst',
+                         [(torch.int8, HALF), (torch.uint8, HALF), (torch.int16, HALF), (torch.int16, F32), (torch.int32, F32), (torch.int64, F32),
                                      (HALF, F32), (BF, F32)])
 @FEW
 @given(seed=SEED)
@@ -122,7 +125,8 @@ def test_widening_and_integer_to_float_round_to_nearest(src, dst, seed):
 @given(seed=SEED, scale=st.sampled_from([1.0, 0.5, 0.125]))
 def test_int32_to_half_uses_the_dequantisation_scale(seed, scale):
     x = data(seed, 64, torch.int32) % 30000
-    got = run_ub({'x': x, 'd': torch.zeros(64, dtype=HALF)}, lambda u: [op('set_deq_scale', E.Const(scale, 'float16')), op('cast', u['d'], u['x'], 'CAST_NONE', 64)])
+    got = run_ub({'x': x, 'd': torch.zeros(64, dtype=HALF)},
+                 lambda u: [op('set_deq_scale', E.Const(scale, 'float16')), op('cast', u['d'], u['x'], 'CAST_NONE', 64)])
     same(got['d'], (x.to(torch.float64) * scale).to(HALF))
 
 

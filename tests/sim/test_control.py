@@ -33,8 +33,10 @@ def row(b, r, start=0):
 @given(rows=st.integers(2, 9), cols=st.integers(1, 20), seed=SEED)
 def test_a_row_loop_with_a_scalar_per_row(name, dtype, exact, rows, cols, seed):
     x, s = data(seed, (rows, cols), dtype), data(seed + 1, (rows,), dtype, 0.5, 3)
-    loops = run_ub({'x': x, 's': s}, lambda u: [loop('r', rows, op(name, row(u['x'], v('r')), row(u['x'], v('r')), element(u['s'], v('r'))))], exact=exact)['x']
-    alone = torch.cat([run_ub({'x': x[i:i + 1], 's': s[i:i + 1]}, lambda u: [op(name, u['x'], u['x'], element(u['s'], 0))])['x'] for i in range(rows)])
+    loops = run_ub({'x': x, 's': s}, lambda u: [loop('r', rows, op(name, row(u['x'], v('r')), row(u['x'], v('r')), element(u['s'], v('r'))))],
+                   exact=exact)['x']
+    alone = torch.cat([run_ub({'x': x[i:i + 1], 's': s[i:i + 1]},
+                              lambda u: [op(name, u['x'], u['x'], element(u['s'], 0))])['x'] for i in range(rows)])
     same(loops, alone)
 
 
@@ -43,8 +45,10 @@ LOOPS = {
                            op('muls', row(u['x'], r), row(u['x'], r), element(u['s'], r))],
     'carried': lambda u, r: [op('add', row(u['x'], r, 1), row(u['x'], r), row(u['y'], r))],
     'accumulated': lambda u, r: [op('add', row(u['y'], E.Const(0)), row(u['y'], E.Const(0)), row(u['x'], r))],
-    'crossed': lambda u, r: [op('adds', row(u['x'], r), row(u['y'], r), E.Const(1.0, 'float32')), op('adds', row(u['y'], r, 1), row(u['x'], r), E.Const(2.0, 'float32'))],
-    'scalar written': lambda u, r: [op('muls', at(u['s'], [r], [1]), at(u['s'], [r], [1]), E.Const(2.0, 'float32')), op('muls', row(u['x'], r), row(u['x'], r), element(u['s'], r))],
+    'crossed': lambda u, r: [op('adds', row(u['x'], r), row(u['y'], r), E.Const(1.0, 'float32')),
+                             op('adds', row(u['y'], r, 1), row(u['x'], r), E.Const(2.0, 'float32'))],
+    'scalar written': lambda u, r: [op('muls', at(u['s'], [r], [1]), at(u['s'], [r], [1]), E.Const(2.0, 'float32')),
+                                    op('muls', row(u['x'], r), row(u['x'], r), element(u['s'], r))],
     'shared row': lambda u, r: [op('axpy', row(u['x'], r), row(u['y'], E.Const(0)), element(u['s'], r))],
     'filled': lambda u, r: [op('fill', row(u['x'], r), element(u['s'], r)), op('pipe_barrier', 'V')],
 }
@@ -99,12 +103,15 @@ PARALLEL = {
     'sum': (lambda u: store(u['d'], [I, J], fe('+', load(u['x'], I, J), load(u['y'], I, J))), lambda x, y, s: x + y),
     'row factor': (lambda u: store(u['d'], [I, J], fe('*', load(u['x'], I, J), load(u['s'], I))), lambda x, y, s: x * s[:x.shape[0], None]),
     'column factor': (lambda u: store(u['d'], [I, J], fe('-', load(u['x'], I, J), load(u['s'], J))), lambda x, y, s: x - s[None, :x.shape[1]]),
-    'select': (lambda u: store(u['d'], [I, J], E.Select(fe('>', load(u['x'], I, J), E.Const(0.0, 'float32'), 'bool'), load(u['y'], I, J), E.Const(-1.0, 'float32'), 'float32')),
+    'select': (lambda u: store(u['d'], [I, J], E.Select(fe('>', load(u['x'], I, J), E.Const(0.0, 'float32'), 'bool'), load(u['y'], I, J),
+                                                        E.Const(-1.0, 'float32'), 'float32')),
                lambda x, y, s: torch.where(x > 0, y, -1.0)),
-    'left scalar': (lambda u: store(u['d'], [I, J], fe('-', E.Const(1.0, 'float32'), E.Un('exp', load(u['x'], I, J), 'float32'))), lambda x, y, s: 1 - torch.exp(x)),
+    'left scalar': (lambda u: store(u['d'], [I, J], fe('-', E.Const(1.0, 'float32'), E.Un('exp', load(u['x'], I, J), 'float32'))),
+                    lambda x, y, s: 1 - torch.exp(x)),
     'index': (lambda u: store(u['d'], [I, J], fe('+', E.Cast(bin_('+', bin_('*', I, 3), J), 'float32'), load(u['x'], I, J))),
               lambda x, y, s: x + (torch.arange(x.shape[0])[:, None] * 3 + torch.arange(x.shape[1])).float()),
-    'half index': (lambda u: store(u['d'], [I, J], load(u['s'], bin_('//', J, 2))), lambda x, y, s: s[torch.arange(x.shape[1]) // 2][None, :].expand_as(x)),
+    'half index': (lambda u: store(u['d'], [I, J], load(u['s'], bin_('//', J, 2))),
+                   lambda x, y, s: s[torch.arange(x.shape[1]) // 2][None, :].expand_as(x)),
     'in place': (lambda u: store(u['d'], [I, J], fe('max', fe('*', load(u['d'], I, J), load(u['x'], I, J)), load(u['y'], I, J))),
                  lambda x, y, s: torch.maximum(0.5 * x, y)),
     'transposed read': (lambda u: store(u['d'], [I, J], load(u['t'], J, I)), lambda x, y, s: y),
@@ -151,7 +158,8 @@ def test_narrow_expressions_round_per_operation(dtype, exact, m, n, seed):
 def test_integer_stores_wrap(n, seed):
     x = data(seed, n, I32)
     got = run_ub({'x': x, 'd': torch.zeros(n, dtype=I32), 'e': torch.zeros(n, dtype=I32)},
-                 lambda u: [loop('i', n, store(u['d'], [I], bin_('*', load(u['x'], I), 3))), loop('j', n, store(u['e'], [J], bin_('*', load(u['x'], J), 3)), kind='parallel')])
+                 lambda u: [loop('i', n, store(u['d'], [I], bin_('*', load(u['x'], I), 3))),
+                            loop('j', n, store(u['e'], [J], bin_('*', load(u['x'], J), 3)), kind='parallel')])
     want = ((x.long() * 3 + (1 << 31)) % (1 << 32) - (1 << 31)).to(I32)
     same(got['d'], want)
     same(got['e'], want)
@@ -200,7 +208,8 @@ def test_variables_whiles_and_breaks():
     c, t = E.Load('count', (), 'int32'), E.Load('total', (), 'float32')
 
     def body(A, O, u):
-        return [vec(While(bin_('>', c, 0), (Store('count', (), bin_('-', c, 1)), Store('total', (), E.Bin('+', t, E.Const(0.1, 'float32'), 'float32')),
+        return [vec(While(bin_('>', c, 0),
+                          (Store('count', (), bin_('-', c, 1)), Store('total', (), E.Bin('+', t, E.Const(0.1, 'float32'), 'float32')),
                                             If(bin_('==', c, 1), (Break(),), ()))),
                     store(O, [0, 0], c), store(O, [0, 1], E.Cast(E.Bin('*', t, E.Const(1e9, 'float32'), 'float32'), 'int32')))]
 
@@ -221,7 +230,8 @@ def test_an_endless_loop_is_an_error_with_its_line():
 
 def test_unscoped_code_runs_on_every_core_with_its_own_vid():
     O, u = gm('O', (3, 8), 'int32'), ub('u', (1, 8), 'int32')
-    program = kernel([O, u], [store(O, [E.Const(2), VID], 9), vec(op('fill', u, bin_('+', bin_('*', CID, 10), VID)), copy(u, at(O, [VID, 0], [1, 8])))])
+    program = kernel([O, u],
+                     [store(O, [E.Const(2), VID], 9), vec(op('fill', u, bin_('+', bin_('*', CID, 10), VID)), copy(u, at(O, [VID, 0], [1, 8])))])
     out = torch.zeros(3, 8, dtype=I32)
     DataEngine(program).run({'O': out})
     assert out.tolist() == [[0] * 8, [1] * 8, [9, 9, 0, 0, 0, 0, 0, 0]]
@@ -229,5 +239,6 @@ def test_unscoped_code_runs_on_every_core_with_its_own_vid():
 
 def test_printf_and_dump_reach_the_result_in_core_order():
     a = torch.arange(32, dtype=I32).view(4, 8)
-    program = scalar_kernel(lambda A, O, u: [vec(copy(A, u), op('printf', 'v=%d x=%5.2f %s', load(u, 1, 2), E.Const(1.5, 'float32'), 'ok'), op('dump_tensor', u, 7, 3))])
+    program = scalar_kernel(lambda A, O, u: [vec(copy(A, u), op('printf', 'v=%d x=%5.2f %s', load(u, 1, 2), E.Const(1.5, 'float32'), 'ok'),
+                                                 op('dump_tensor', u, 7, 3))])
     assert run_scalar(program, a)[1].prints == ['v=10 x= 1.50 ok', 'dump_tensor u desc=7: 0 1 2']

@@ -159,7 +159,8 @@ def through_l1(a, copies, tile, dtype='float32'):
     g, eye, o = gm('A', a.shape, dtype), gm('Eye', (n, n), dtype), gm('O', (m, n))
     l1, e1, acc = chip('l1', 'L1', tile, dtype), chip('e1', 'L1', (n, n), dtype), chip('acc', 'L0C', tile)
     out = torch.zeros(m, n)
-    body = [cube(*(copy(at(g, *src), at(l1, *dst)) for src, dst in copies), copy(eye, e1), op('gemm_v0', l1, e1, acc, True, M=m, N=n, K=n), copy(acc, o))]
+    body = [cube(*(copy(at(g, *src), at(l1, *dst)) for src, dst in copies), copy(eye, e1), op('gemm_v0', l1, e1, acc, True, M=m, N=n, K=n),
+                 copy(acc, o))]
     launch([g, eye, o, l1, e1, acc], body, {'A': a, 'Eye': torch.eye(n).to(a.dtype), 'O': out})
     return out
 
@@ -200,12 +201,14 @@ def test_l1_to_l0_takes_the_tile_at_the_start(transpose, slot, seed):
     a0, b0, acc = chip('a0', 'L0A', (k, k), 'float16'), chip('b0', 'L0B', (k, n), 'float16'), chip('acc', 'L0C', (k, n))
     out = torch.zeros(k, n)
     body = [cube(*(copy(at(g, [s, 0, 0], [1, 32, 48]), at(l1, [s, 0, 0], [1, 32, 48])) for s in (0, 1)), copy(eye, e1),
-                 copy(e1, a0), copy(at(l1, [slot, 0, 0], [1, 32, 48]), b0, transpose=transpose), op('mma', a0, b0, acc, True, M=k, N=n, K=k), copy(acc, o))]
+                 copy(e1, a0), copy(at(l1, [slot, 0, 0], [1, 32, 48]), b0, transpose=transpose), op('mma', a0, b0, acc, True, M=k, N=n, K=k),
+                 copy(acc, o))]
     launch([g, eye, o, l1, e1, a0, b0, acc], body, {'B': b, 'Eye': torch.eye(k).half(), 'O': out})
     same(out, (b[slot].T if transpose else b[slot]).to(F32))
 
 
-PAIRS = [(HALF, F32), (torch.bfloat16, F32), (F32, HALF), (F32, torch.bfloat16), (F32, torch.int32), (torch.int32, F32), (torch.int16, F32), (HALF, torch.int8),
+PAIRS = [(HALF, F32), (torch.bfloat16, F32), (F32, HALF), (F32, torch.bfloat16), (F32, torch.int32), (torch.int32, F32), (torch.int16, F32),
+         (HALF, torch.int8),
          (torch.int8, HALF), (F32, F32), (torch.int32, torch.int16), (torch.uint8, HALF)]
 
 
@@ -229,7 +232,8 @@ def test_ub_to_ub_converts(a, b, exact, n, seed):
 @pytest.mark.parametrize('exact', [False, True], ids=['shadow', 'bytes'])
 def test_ub_to_ub_sub_rectangles_follow_their_own_row_lengths(exact):
     x = data(1, (8, 64), HALF)
-    got = run_ub({'x': x, 'y': torch.zeros(8, 32, dtype=HALF)}, lambda u: [copy(at(u['x'], [2, 16], [4, 32]), at(u['y'], [1, 0], [4, 32]))], exact=exact)
+    got = run_ub({'x': x, 'y': torch.zeros(8, 32, dtype=HALF)}, lambda u: [copy(at(u['x'], [2, 16], [4, 32]), at(u['y'], [1, 0], [4, 32]))],
+                 exact=exact)
     want = torch.zeros(8, 32, dtype=HALF)
     want[1:5] = x[2:6, 16:48]
     same(got['y'], want)

@@ -18,7 +18,8 @@ def ping_pong(steps, cube_waits=True):
     tile = at(W, [CID, 0, 0], [1, 16, 16])
     half = at(W, [CID, bin_('*', VID, 8), 0], [1, 8, 16])
     wait = [op('wait_cross_flag', 1, '')] if cube_waits else []
-    body = [cube(copy(at(X, [0, 0, 0], [1, 16, 16]), e1), loop('k', steps, copy(tile, l1), op('gemm_v0', e1, l1, acc, True, M=16, N=16, K=16), copy(acc, tile),
+    body = [cube(copy(at(X, [0, 0, 0], [1, 16, 16]), e1),
+                 loop('k', steps, copy(tile, l1), op('gemm_v0', e1, l1, acc, True, M=16, N=16, K=16), copy(acc, tile),
                                                                op('set_cross_flag', 'FIX', 0, mode=2), *wait)),
             vec(loop('k2', steps, op('wait_cross_flag', 0, ''), copy(half, u), op('adds', u, u, E.Const(1.0, 'float32')), copy(u, half),
                      op('set_cross_flag', 'MTE3', 1, mode=2)))]
@@ -65,7 +66,8 @@ def neighbours(sync, blocks, target='ascendc'):
     W, O, u = gm('W', (n, 8)), gm('O', (n, 8)), ub('u', (1, 8))
     me = bin_('+', bin_('*', CID, 2), VID)
     other = bin_('%', bin_('+', me, 1), n)
-    body = [vec(op('fill', u, E.Cast(me, 'float32')), copy(u, at(W, [me, 0], [1, 8])), *sync, copy(at(W, [other, 0], [1, 8]), u), copy(u, at(O, [me, 0], [1, 8])))]
+    body = [vec(op('fill', u, E.Cast(me, 'float32')), copy(u, at(W, [me, 0], [1, 8])), *sync, copy(at(W, [other, 0], [1, 8]), u),
+                copy(u, at(O, [me, 0], [1, 8])))]
     return kernel([W, O, u], body, blocks=blocks), n
 
 
@@ -99,5 +101,6 @@ def test_mode_1_joins_the_vector_cores_of_a_block():
 def test_flag_ids_may_be_computed():
     O, u = gm('O', (8,)), ub('u', (8,))
     k = v('k')
-    body = [cube(loop('k', 4, op('set_cross_flag', 'FIX', bin_('%', k, 2), mode=2))), vec(loop('j', 4, op('wait_cross_flag', bin_('%', v('j'), 2), '')))]
+    body = [cube(loop('k', 4, op('set_cross_flag', 'FIX', bin_('%', k, 2), mode=2))),
+            vec(loop('j', 4, op('wait_cross_flag', bin_('%', v('j'), 2), '')))]
     assert DataEngine(kernel([O, u], body)).run({'O': torch.zeros(8)}).stuck == ()

@@ -34,7 +34,8 @@ def test_gemm_v0(dtype, ta, tb, m, n, k, init, slot, seed):
     A, B, C, I, O = gm('A', sa.shape, d), gm('B', sb.shape, d), gm('C', (m, m)), gm('I', (m, n)), gm('O', (m, n))
     la, lb = chip('la', 'L1', (2, *sa.shape), d), chip('lb', 'L1', sb.shape, d)
     eye, li, acc = chip('eye', 'L1', (m, m)), chip('li', 'L1', (m, n)), chip('acc', 'L0C', (m, n))
-    body = [cube(copy(A, at(la, [slot, 0, 0], [1, *sa.shape])), copy(B, lb), copy(C, eye), copy(I, li), op('gemm_v0', eye, li, acc, True, M=m, N=n, K=m),
+    body = [cube(copy(A, at(la, [slot, 0, 0], [1, *sa.shape])), copy(B, lb), copy(C, eye), copy(I, li),
+                 op('gemm_v0', eye, li, acc, True, M=m, N=n, K=m),
                  op('gemm_v0', at(la, [slot, 0, 0], [1, *sa.shape]), lb, acc, init, M=m, N=n, K=k, transpose_A=ta, transpose_B=tb), copy(acc, O))]
     out = torch.zeros(m, n)
     DataEngine(kernel([A, B, C, I, O, la, lb, eye, li, acc], body)).run({'A': sa, 'B': sb, 'C': torch.eye(m), 'I': c, 'O': out})
@@ -96,7 +97,8 @@ def test_int32_accumulators_leave_as_half_through_the_scale(scale):
     A, B, O = gm('A', (16, 32), 'int8'), gm('B', (32, 16), 'int8'), gm('O', (16, 16), 'float16')
     a1, b1, acc = chip('a1', 'L1', (16, 32), 'int8'), chip('b1', 'L1', (32, 16), 'int8'), chip('acc', 'L0C', (16, 16), 'int32')
     out = torch.zeros(16, 16).half()
-    body = [cube(op('set_deq_scale', E.Const(scale, 'float16')), copy(A, a1), copy(B, b1), op('gemm_v0', a1, b1, acc, True, M=16, N=16, K=32), copy(acc, O))]
+    body = [cube(op('set_deq_scale', E.Const(scale, 'float16')), copy(A, a1), copy(B, b1), op('gemm_v0', a1, b1, acc, True, M=16, N=16, K=32),
+                 copy(acc, O))]
     DataEngine(kernel([A, B, O, a1, b1, acc], body)).run({'A': a, 'B': b, 'O': out})
     same(out, ((a.long() @ b.long()).double() * scale).half())
 
@@ -112,8 +114,10 @@ def nz(x, c0):
     return flat, height
 
 
-@pytest.mark.parametrize('target,dtype,k,tb', [('ascendc', F32, 160, True), ('ascendc', F32, 160, False), ('ascendc', HALF, 160, False), ('ascendc', I8, 160, False),
-                                               ('pto', HALF, 160, True), ('pto', HALF, 160, False), ('pto', HALF, 256, False), ('pto', F32, 256, False)])
+@pytest.mark.parametrize('target,dtype,k,tb',
+                         [('ascendc', F32, 160, True), ('ascendc', F32, 160, False), ('ascendc', HALF, 160, False), ('ascendc', I8, 160, False),
+                                               ('pto', HALF, 160, True), ('pto', HALF, 160, False), ('pto', HALF, 256, False),
+                                               ('pto', F32, 256, False)])
 def test_gemm_v0_slices_of_128_start_where_the_template_puts_them(target, dtype, k, tb):
     m = n = 16
     a, b = data(1, (m, k), dtype), data(2, (k, n), dtype)

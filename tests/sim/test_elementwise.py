@@ -112,7 +112,8 @@ def test_scalar_from_an_element_uses_its_first_index(name, exact, n, i, seed):
 
 
 UNARY = {'exp': (torch.exp, -4, 4), 'ln': (torch.log, 0.01, 9), 'abs': (torch.abs, -4, 4), 'reciprocal': (torch.reciprocal, 0.1, 4),
-         'sqrt': (torch.sqrt, 0, 9), 'rsqrt': (torch.rsqrt, 0.1, 9), 'relu': (torch.relu, -4, 4), 'sin': (torch.sin, -4, 4), 'cos': (torch.cos, -4, 4),
+         'sqrt': (torch.sqrt, 0, 9), 'rsqrt': (torch.rsqrt, 0.1, 9), 'relu': (torch.relu, -4, 4), 'sin': (torch.sin, -4, 4),
+         'cos': (torch.cos, -4, 4),
          'sigmoid': (torch.sigmoid, -4, 4), 'silu': (torch.nn.functional.silu, -4, 4)}
 
 
@@ -152,7 +153,8 @@ def test_pto_composes_in_the_source(name, lost):
 def test_axpy_and_leaky_relu(dtype, exact, n, s, seed):
     a, d = data(seed, n, dtype), data(seed + 1, n, dtype)
     k = torch.tensor(s, dtype=torch.float64).to(dtype)
-    got = run_ub({'a': a, 'd': d, 'e': d}, lambda u: [op('axpy', u['d'], u['a'], E.Const(s, 'float32')), op('leaky_relu', u['e'], u['a'], E.Const(s, 'float32'))],
+    got = run_ub({'a': a, 'd': d, 'e': d},
+                 lambda u: [op('axpy', u['d'], u['a'], E.Const(s, 'float32')), op('leaky_relu', u['e'], u['a'], E.Const(s, 'float32'))],
                  exact=exact)
     product = (a.to(F32) * k.to(F32))
     same(got['d'], (d.to(F32) + product).to(dtype))
@@ -199,8 +201,10 @@ def test_clamps_round_and_counted_forms_touch_count_elements(dtype, exact, n, co
     a, b = data(seed, n, dtype), data(seed + 1, n, dtype)
     f = [E.Const(lo, 'float32'), E.Const(hi, 'float32')]
     k = [torch.tensor(x, dtype=torch.float64).to(dtype) for x in (lo, hi)]
-    want = {'clamp': a.clamp(k[0], k[1]), 'clamp_max': torch.minimum(a, k[1]), 'clamp_min': torch.maximum(a, k[0]), 'mins_experiment': torch.minimum(a, k[1]),
-            'abs_experiment': a.abs(), 'sub_experiment': (wide(a) - wide(b)).to(dtype), 'round': torch.where(a >= 0, (a.float() + 0.5).floor(), (a.float() - 0.5).ceil()).to(dtype)}
+    want = {'clamp': a.clamp(k[0], k[1]), 'clamp_max': torch.minimum(a, k[1]), 'clamp_min': torch.maximum(a, k[0]),
+            'mins_experiment': torch.minimum(a, k[1]),
+            'abs_experiment': a.abs(), 'sub_experiment': (wide(a) - wide(b)).to(dtype),
+            'round': torch.where(a >= 0, (a.float() + 0.5).floor(), (a.float() - 0.5).ceil()).to(dtype)}
     args = {'clamp': f, 'clamp_max': f[1:], 'clamp_min': f[:1], 'mins_experiment': f[1:]}
 
     def body(u):

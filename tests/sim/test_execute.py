@@ -78,7 +78,8 @@ def test_a_tensor_passed_twice_is_one_tensor():
 
 BAD = {
     'overlapping views': lambda x: {'A': x[0:16], 'B': x[8:24]}, 'wrong dtype': lambda x: {'A': x[:16].half(), 'B': x[16:32]},
-    'not contiguous': lambda x: {'A': x[::2][:16], 'B': x[:16].clone()}, 'wrong size': lambda x: {'A': x[:8], 'B': x[16:32]}, 'missing': lambda x: {'A': x[:16]},
+    'not contiguous': lambda x: {'A': x[::2][:16], 'B': x[:16].clone()}, 'wrong size': lambda x: {'A': x[:8], 'B': x[16:32]},
+    'missing': lambda x: {'A': x[:16]},
 }
 
 

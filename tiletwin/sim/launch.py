@@ -138,10 +138,11 @@ class Launch:
                     where = self.engine.code(role, self.log).spans[line - 1]
         if isinstance(error, TileTwinError):
             return error.at(where) if where else error
-        outside = isinstance(error, IndexError)
-        made = TileTwinError(f'block {cid}: {error}', where=where,
-                             why='on-chip memory and tensors have the sizes the kernel declares' if outside else f'{type(error).__name__} in the simulator',
-                             instead='shrink the operand, or declare the buffer as large as the operation touches' if outside else '')
+        why, instead = f'{type(error).__name__} in the simulator', ''
+        if isinstance(error, IndexError):
+            why = 'on-chip memory and tensors have the sizes the kernel declares'
+            instead = 'shrink the operand, or declare the buffer as large as the operation touches'
+        made = TileTwinError(f'block {cid}: {error}', where=where, why=why, instead=instead)
         made.__cause__ = error
         return made
 

@@ -166,14 +166,17 @@ def bind(program: Program, tensors: dict[str, torch.Tensor], poisoned: frozenset
             raise CallError(f'{b.name} is {str(t.dtype).removeprefix("torch.")}, the kernel declares {b.dtype}', where=b.span,
                             instead=f'pass a {b.dtype} tensor')
         if not t.is_contiguous():
-            raise CallError(f'{b.name} is not contiguous', where=b.span, why='a kernel addresses a tensor by its row-major offset', instead=f'{b.name}.contiguous()')
+            raise CallError(f'{b.name} is not contiguous', where=b.span, why='a kernel addresses a tensor by its row-major offset',
+                            instead=f'{b.name}.contiguous()')
         if t.numel() != b.elements:
-            raise CallError(f'{b.name} has {t.numel()} elements, the kernel declares {b.dims}', where=b.span, instead=f'pass a tensor of shape {b.dims}')
+            raise CallError(f'{b.name} has {t.numel()} elements, the kernel declares {b.dims}', where=b.span,
+                            instead=f'pass a tensor of shape {b.dims}')
         lo, hi = t.data_ptr(), t.data_ptr() + t.numel() * t.element_size()
         for other_lo, other_hi, name in taken:
             if lo < other_hi and other_lo < hi and (lo, hi) != (other_lo, other_hi):
                 raise CallError(f'{b.name} and {name} are different views of the same memory', where=b.span,
-                                why='the kernel may read one while it writes the other', instead='pass one tensor twice, or two tensors that share no bytes')
+                                why='the kernel may read one while it writes the other',
+                                instead='pass one tensor twice, or two tensors that share no bytes')
         if hi > lo:
             taken.append((lo, hi, b.name))
         flat[b.name] = t.detach().view(-1)

@@ -43,8 +43,10 @@ def _public(module, *names: str) -> dict:
 
 NAMES: dict = {
     **SCALAR_FUNCTIONS,
-    **_public(np, 'add', 'subtract', 'multiply', 'divide', 'maximum', 'minimum', 'absolute', 'exp', 'log', 'sqrt', 'sin', 'cos', 'reciprocal', 'invert',
-              'bitwise_and', 'bitwise_or', 'bitwise_xor', 'copyto', 'where', 'logical_and', 'logical_or', 'logical_not', 'arange', 'float32', 'ndarray',
+    **_public(np, 'add', 'subtract', 'multiply', 'divide', 'maximum', 'minimum', 'absolute', 'exp', 'log', 'sqrt', 'sin', 'cos', 'reciprocal',
+              'invert',
+              'bitwise_and', 'bitwise_or', 'bitwise_xor', 'copyto', 'where', 'logical_and', 'logical_or', 'logical_not', 'arange', 'float32',
+              'ndarray',
               'broadcast_to', 'asarray'),
     **_public(elementwise, 'int_div', 'reciprocal_of', 'reciprocals', 'rsqrt', 'sigmoid', 'sigmoid_pto', 'silu', 'silu_pto', 'leaky_relu', 'mul_add',
               'power', 'power_pto', 'round_away', 'shift_left', 'shift_right', 'clamp'),
@@ -60,6 +62,7 @@ NAMES: dict = {
     **_public(cube, 'mma_float', 'mma_int', 'gemm_sliced', 'slice_index'),
     **_public(debug, 'printf', 'dump'),
     'bilinear': interpolate.bilinear, 'convert': cast.convert, 'put': put, 'elements': elements,
-    'mm': torch.mm, 'amax': torch.amax, 'amin': torch.amin, 'tsum': torch.sum, 'from_numpy': torch.from_numpy, 'float32_t': torch.float32, 'tdiv': tdiv, 'tmod': tmod,
+    'mm': torch.mm, 'amax': torch.amax, 'amin': torch.amin, 'tsum': torch.sum, 'from_numpy': torch.from_numpy, 'float32_t': torch.float32,
+    'tdiv': tdiv, 'tmod': tmod,
     'Views': Views, 'Clipped': Clipped, 'view_at': view_at, 'put_rows': put_rows, 'rows_of': rows_of,
 }

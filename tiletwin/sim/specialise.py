@@ -15,7 +15,8 @@ def specialise(program: Program, scalars: dict[str, Any]) -> Program:
     dtypes = {p.name: p.dtype for p in program.params if isinstance(p, E.Var)}
     missing = [n for n in dtypes if n not in scalars]
     if missing:
-        raise CallError(f'no value for the scalar parameter {missing[0]!r}', where=program.span, why='the kernel is specialised to its scalars before it runs',
+        raise CallError(f'no value for the scalar parameter {missing[0]!r}', where=program.span,
+                        why='the kernel is specialised to its scalars before it runs',
                         instead='pass one number per scalar parameter')
     if not scalars:
         return program

@@ -115,7 +115,8 @@ class Copies(Operands):
                 self.emit(f'put_rows({self.flat(dst.buffer)}, {self.expr(start)}, {full[1]}, '
                           f'rows_of({self.flat(src.buffer)}, {self.expr(rect.start)}, {vr} or {full[0]}, {vc} or {full[1]}, {rect.pitch}))')
             with self.block('else:'):
-                self.move(self.chip_view(dst.buffer, start, vr, vc, full[1], torch), self.gm_view(src.buffer, rect.start, vr, vc, rect.pitch, torch), torch)
+                self.move(self.chip_view(dst.buffer, start, vr, vc, full[1], torch),
+                          self.gm_view(src.buffer, rect.start, vr, vc, rect.pitch, torch), torch)
 
         if whole is False:
             partial()

@@ -50,7 +50,8 @@ class Library(Vector):
         n = self.number(count)
         fn = 'gather_pto' if self.target == 'pto' else 'gather'
         off = self.tail(offsets, self.target == 'pto')
-        self.emit(f'{fn}({self.target_of(dst, (n,), False)}, {self.tail(src)}, {self.unsigned(off, offsets)}, {self.number(base)}, {self.es(src)}, {n})')
+        texts = [self.target_of(dst, (n,), False), self.tail(src), self.unsigned(off, offsets), self.number(base), self.es(src), n]
+        self.emit(f'{fn}({", ".join(map(str, texts))})')
 
     def unsigned(self, text: str, r: Region) -> str:
         return f'{text}.view("uint32")' if self.dtype(r) == 'int32' else text
@@ -84,7 +85,8 @@ class Library(Vector):
         self.emit(f'sort({self.tail(dst, True)}, {self.tail(src, True)}, {self.number(actual)}, {self.dtype(src)!r})')
 
     def op_topk(self, s, dst, src, k, actual):
-        self.emit(f'topk({self.tail(dst, True)}, {self.tail(src, True)}, {self.number(k)}, {self.number(actual)}, {self.es(src)}, {self.dtype(src)!r})')
+        texts = [self.tail(dst, True), self.tail(src, True), self.number(k), self.number(actual), self.es(src), repr(self.dtype(src))]
+        self.emit(f'topk({", ".join(map(str, texts))})')
 
     def op_merge_sort(self, s, dst, *lists):
         texts = [self.source(x, (self.count(x),)) for x in lists]

@@ -28,7 +28,8 @@ class Operands(Generator):
         self.slots: dict[tuple, int] = {}
         self.torch_of: dict[str, str] = {}  # scratch arrays as tensors
         launch = program.launch
-        self.ranges = {launch.cid.name: (0, max(E.int_value(launch.blocks) or 1, 1) - 1), launch.vid.name: (0, launch.vectors - 1 if role == 'V' else 0)}
+        self.ranges = {launch.cid.name: (0, max(E.int_value(launch.blocks) or 1, 1) - 1),
+                       launch.vid.name: (0, launch.vectors - 1 if role == 'V' else 0)}
 
     # -- text ---------------------------------------------------------------------------------------------------------
     def emit(self, line: str) -> None:

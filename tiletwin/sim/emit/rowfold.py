@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ...ir import expr as E
 from ...ir.analysis import terms
-from ...ir.nodes import For, Instr, Region
+from ...ir.nodes import For, Instr, Region, Stmt
 from ...ir.ops import OPS
 from ..memory import NARROW
 from .vector import Vector
@@ -21,7 +21,7 @@ _SILENT = ('pipe_barrier', 'set_flag', 'wait_flag')
 class RowFold(Vector):
     def fold_rows(self, s: For) -> bool:
         count, start = E.int_value(s.extent), E.int_value(s.start)
-        work = [x for x in s.body if not (isinstance(x, Instr) and x.op in _SILENT and not any(isinstance(a, E.EXPR_TYPES) and E.loads(a) for a in x.args))]
+        work = [x for x in s.body if not _silent(x)]
         if count is None or count < 2 or start != 0 or not work or self.role == 'C':
             return False
         if not all(isinstance(x, Instr) and x.op in _RUNS and self.foldable(x, s.var.name) for x in work) or not self.independent(work, s.var.name):
@@ -102,3 +102,8 @@ class RowFold(Vector):
             return super().scalar_operand(a, dtype)
         base, step, _ = self.split_row(a, self.rows[0])
         return self.view(a.buffer, base, (self.rows[1], 1), (step, 1))
+
+
+def _silent(s: Stmt) -> bool:
+    """Moves no data and reads none."""
+    return isinstance(s, Instr) and s.op in _SILENT and not any(isinstance(a, E.EXPR_TYPES) and E.loads(a) for a in s.args)

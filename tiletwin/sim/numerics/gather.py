@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-_PATTERNS = {'P0101': (0, 2, 2), 'P1010': (1, 2, 2), 'P0001': (0, 4, 4), 'P0010': (1, 4, 4), 'P0100': (2, 4, 4), 'P1000': (3, 4, 4), 'P1111': (0, 1, 1)}
+_PATTERNS = {'P0101': (0, 2, 2), 'P1010': (1, 2, 2), 'P0001': (0, 4, 4), 'P0010': (1, 4, 4), 'P0100': (2, 4, 4), 'P1000': (3, 4, 4),
+             'P1111': (0, 1, 1)}
 # vendor numbering of the fixed patterns in the raw form
 NUMBERED = {1: 'P0101', 2: 'P1010', 3: 'P0001', 4: 'P0010', 5: 'P0100', 6: 'P1000', 7: 'P1111'}
 

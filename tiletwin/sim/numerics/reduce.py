@@ -74,7 +74,8 @@ def index_bits(i: int, dtype: str) -> np.float32:
     return np.float32(np.array([i], np.uint16).view(np.float16)[0])
 
 
-def block_reduce(out: np.ndarray, src: np.ndarray, kind: str, repeat: int, mask: int, dst_stride: int, block_stride: int, repeat_stride: int, es: int) -> None:
+def block_reduce(out: np.ndarray, src: np.ndarray, kind: str, repeat: int, mask: int, dst_stride: int, block_stride: int, repeat_stride: int,
+                 es: int) -> None:
     """One result per 32-byte block; the eight results of a repeat are consecutive, repeats `dst_stride` * 8 apart."""
     c0 = 32 // es
     for r, values in enumerate(_repeats(src, repeat, mask, block_stride, repeat_stride, es)):
