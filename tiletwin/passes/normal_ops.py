@@ -88,8 +88,8 @@ def copy(program: Program, s: Instr, src: Region, dst: Region) -> str:
     tile = gm_tile(program.buffers[gm.buffer].shape, gm.starts, gm.extents)
     rows, cols, pitch = tile.valid_rows, tile.valid_cols, s.attrs.get('pitch', tile.pitch)
     # Copies of a workspace tile by the cube core carry 0 x 0: the whole tile, nothing to clip (dialect 8.9).
-    if s.attrs.get('whole_tile') and name in ('gm_to_l1', 'l0c_to_gm'):
-        rows = cols = E.Const(0)
+    if s.attrs.get('whole_tile'):
+        rows, cols = (E.Const(0), E.Const(0)) if name in ('gm_to_l1', 'l0c_to_gm') else (chip.extents[-2] if len(chip.extents) > 1 else E.Const(1), chip.extents[-1])
     sizes = {'pitch': text(pitch), 'valid_rows': text(rows), 'valid_cols': text(cols)}
     on_chip = program.buffers[chip.buffer]
     if name == 'gm_to_l1':

@@ -237,4 +237,4 @@ def run(program: Program, ctx: PassContext) -> Program:
         return program
     halver = _Halver(program)
     body = halver.block(program.body)
-    return replace(program, buffers=halver.buffers, body=body)
+    return replace(program, buffers=halver.buffers, body=body, attrs={**program.attrs, 'buffers_skip_vid_reduction': tuple(sorted(halver.skip))} if halver.skip else program.attrs)
