@@ -11,10 +11,11 @@ from .backends.calls import Bound, Convention, KernelParam
 from .errors import DialectError, DialectTypeError, EnvironmentError_, UnsupportedError
 from .ir.nodes import Program
 from .backends.pass_config_keys import DEVELOPER_KEYS, PassConfigKey
+from .backends.profiler import Profiler, TensorSupplyType
 from .sim.options import Options
 from .sim.result import Launch
 
-__all__ = ['JITKernel', 'KernelParam', 'PassConfigKey', 'compile', 'determine_platform', 'jit', 'observe', 'on_launch']
+__all__ = ['JITKernel', 'KernelParam', 'PassConfigKey', 'Profiler', 'TensorSupplyType', 'compile', 'determine_platform', 'jit', 'observe', 'on_launch']
 
 TARGETS = {'auto': 'ascendc', 'ascendc': 'ascendc', 'pto': 'pto'}
 PLATFORMS = ('A2', 'A3', 'A5')
@@ -151,6 +152,13 @@ class JITKernel:
     def host_source(self) -> str:
         return self.get_host_source()
 
+    def get_profiler(self, tensor_supply_type: TensorSupplyType = TensorSupplyType.Auto) -> Profiler:
+        return Profiler(self, tensor_supply_type)
+
+    def run_once(self, func: Callable | None = None) -> Any:
+        """One launch on made-up inputs."""
+        return self.get_profiler().run_once(func)
+
     def update_tuner_result(self, latency: float, config: dict, ref_latency: float | None = None) -> 'JITKernel':
         self.latency, self.config, self.ref_latency = latency, config, ref_latency
         return self
@@ -167,9 +175,7 @@ class JITKernel:
 def compile(func: Any, out_idx: Any = None, workspace_idx: Any = None, execution_backend: str = 'cython', target: str = 'auto', target_host: Any = None,
             platform: str = 'auto', verbose: bool = False, pass_configs: dict | None = None) -> JITKernel:
     """A kernel from a prim_func."""
-    from .language.entry import PrimFunc
-
-    if not isinstance(func, (PrimFunc, Program)) and type(func).__name__ != 'PrimFunc':
+    if not isinstance(func, Program) and not _is_prim_func(func):
         raise DialectTypeError(f'compile takes a prim_func, got {func!r}', instead='compile(factory(...)), or @jit on the factory')
     return JITKernel(func, out_idx, workspace_idx, target, platform, pass_configs, verbose)
 
@@ -224,6 +230,7 @@ def _hashable(value: Any) -> bool:
 
 
 def _is_prim_func(value: Any) -> bool:
+    """A prim_func of this package, or TIR its builder made; asked without loading the front end."""
     return type(value).__name__ == 'PrimFunc'
 
 

@@ -152,10 +152,12 @@ def macro(func: Callable | None = None, hygienic: bool = True):
 
 def program_of(prim: Any):
     """The Program of a prim_func, or of TIR the builder of this package made."""
+    from ..ir.from_tir import program
+    from ..ir.nodes import Program
+
     if isinstance(prim, PrimFunc):
         return prim.program
-    if type(prim).__name__ == 'Program':
+    if isinstance(prim, Program):
         return prim
-    from ..ir.from_tir import program
 
     return program(prim)
