@@ -12,6 +12,7 @@ MEMORY_PLANNING = 'tl.ascend_memory_planning'
 AUTO_CV_COMBINE = 'tl.ascend_auto_cv_combine'
 AUTO_CV_SYNC = 'tl.ascend_auto_cross_core_sync'
 KEYS = (AUTO_SYNC, MEMORY_PLANNING, AUTO_CV_COMBINE, AUTO_CV_SYNC)
+SAFE_ACCESS_OFF = 'tl.disable_safe_memory_legalize'
 PROFILES = ('fork', 'sound')
 
 
@@ -26,7 +27,7 @@ class PassWarning:
 class PassContext:
     chip: Chip
     target: str = 'ascendc'  # 'ascendc' or 'pto'
-    configs: frozenset[str] = frozenset()  # the keys of KEYS that are on
+    configs: frozenset[str] = frozenset()  # the keys of KEYS that are on, and SAFE_ACCESS_OFF
     profile: str = 'fork'  # 'fork': what the real compiler does, its gaps included; 'sound': what correctness needs
     warnings: list[PassWarning] = field(default_factory=list)
 

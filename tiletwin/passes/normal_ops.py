@@ -9,7 +9,7 @@ from ..ir import expr as E
 from ..ir.nodes import Instr, Program, Region
 from ..ir.ops import OPS, route
 from .gm_tile import gm_tile
-from .normal_text import expression, run, start, whole
+from .normal_text import expression, offset, run, start, whole
 
 # Op -> name inside its template string `Name<type>`.
 TEMPLATES = {'fill': 'Fill', 'clamp': 'Clamp', 'clamp_max': 'ClampMax', 'clamp_min': 'ClampMin', 'arith_progression': 'ArithProgression',
@@ -162,6 +162,10 @@ def vector(program: Program, s: Instr) -> str:
     args: list[str] = []
     for i, a in enumerate(s.args):
         if isinstance(a, Region) and a.form == 'element' and OPS[s.op].signature[i:i + 1] in ('e', 'a'):
+            if 'pointer' in s.attrs:
+                at = expression(program, offset(program, program.buffers[a.buffer], a.starts))
+                args += [run(program, a, E.Const(s.attrs['pointer'])), at]
+                continue
             # Only the first index of the element reaches the generator (dialect 5.3).
             args += [whole(program, a.buffer), expression(program, a.starts[0])]
         else:
