@@ -23,6 +23,7 @@ def add(n=64, dtype='float32'):
                 T.set_flag('mte2', 'v', 0)
                 T.wait_flag('mte2', 'v', 0)
                 T.tile.add(b, a, b)
+                T.pipe_barrier('v')
                 T.tile.mul(a, a, s)
                 T.set_flag('v', 'mte3', 0)
                 T.wait_flag('v', 'mte3', 0)

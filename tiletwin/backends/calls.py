@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +107,7 @@ class Convention:
         self._same_device(tensors)
         self._solve(tensors, scalars)
         for name, t in tensors.items():
-            self._check_shape(self.program.buffers[name], t, scalars, strict_shapes)
+            tensors[name] = self._shaped(self.program.buffers[name], t, scalars, strict_shapes)
         device = next(iter(tensors.values())).device if tensors else 'cpu'
         for i in self.made:
             b = self.program.buffers[self.program.params[i]]
@@ -175,13 +176,15 @@ class Convention:
         raise CallError(f'cannot solve {E.text(d)} = {got} for {name} (a dimension of `{b.name}`)', where=b.span, why='a symbolic dimension must follow from the shapes of the inputs',
                         instead=f'a tensor with the plain dimension {name}')
 
-    def _check_shape(self, b: Buffer, t, scalars: dict, strict: bool) -> None:
+    def _shaped(self, b: Buffer, t, scalars: dict, strict: bool):
+        """The tensor with the declared shape. A larger one is the memory its first elements lie in: the kernel only has its address."""
         want = self._extents(b, scalars)
         for i, (w, got) in enumerate(zip(want, t.shape)):
-            if w == got or (not strict and got > w):
+            if w == got or (not strict and t.numel() >= math.prod(want)):
                 continue
             raise CallError(f'Buffer shape mismatch for parameter {b.name}: expected {want}, got {tuple(t.shape)} (dimension {i}: {E.text(b.shape[i])} = {w})', where=b.span,
                             why='addresses are computed from the declared shape', instead='a tensor of the declared shape, or a symbolic dimension T.symbolic(...)')
+        return t if tuple(t.shape) == want else t.view(-1)[:math.prod(want)].view(want)
 
     def _extents(self, b: Buffer, scalars: dict) -> tuple[int, ...]:
         found = []

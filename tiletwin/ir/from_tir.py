@@ -49,6 +49,7 @@ class _Reader:
         self.buffers: dict[str, Buffer] = {}
         self.names: dict[int, str] = {}  # tvm data variable -> buffer name
         self.used: set[str] = set()
+        self.on_chip: dict[str, Span | None] = {}  # names of on-chip buffers as the source spells them
         self.expr = Expressions(self.buffer_name, self.unique)
         self.launch: Launch | None = None
         self.span = _span(get_prim_func_span(func))
@@ -67,12 +68,15 @@ class _Reader:
         span = _span(get_buffer_span(buffer)) or self.span
         if space is None:
             raise DialectError(f'{buffer.name} lives in {buffer.scope()!r}', where=span, why='the chip has GM, L1, L0A, L0B, L0C and UB', instead='an allocator of the dialect')
-        if space not in ('GM', 'VAR') and buffer.name in self.buffers and self.buffers[buffer.name].space not in ('GM', 'VAR'):
-            first = self.buffers[buffer.name].span
+        wanted = exact(buffer.name)
+        if space not in ('GM', 'VAR') and wanted in self.on_chip:
+            first = self.on_chip[wanted]
             raise DialectError(f'Duplicate buffer name found: {buffer.name}. Please ensure all buffers have unique names.', where=span,
                                why=f'the memory planner tells buffers apart by name, and {buffer.name} is also allocated at {first}',
                                instead='another name; a macro that allocates can be expanded once, so pass the buffer in')
-        name = self.unique(exact(buffer.name))
+        if space not in ('GM', 'VAR'):
+            self.on_chip[wanted] = span
+        name = self.unique(wanted)
         self.names[hash(buffer.data)] = name
         shape = tuple(self.expr(d) for d in buffer.shape)
         self.buffers[name] = Buffer(name, space, shape, dtype_of(str(buffer.dtype)).name, span)
