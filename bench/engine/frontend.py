@@ -14,12 +14,14 @@ _SCRIPT = '''
 import json, sys, time
 import tiletwin
 from tiletwin import language as T
+from tiletwin.language import program_of
 import ops.expert.flash_attn as F
+factory = F.flash_attn_ws3.func
 T.prim_func  # what a kernel file has loaded by the time it builds
 times = []
 for S in (2048, 1024, 512, 256, 2048 + 128, 1024 + 128, 512 + 128):
     start = time.perf_counter()
-    F.flash_attn_ws3(1, 8, S, 128, 0.125, 128, 24).program
+    program_of(factory(1, 8, S, 128, 0.125, 128, 24))
     times.append((time.perf_counter() - start) * 1e3)
 print(json.dumps(times))
 '''

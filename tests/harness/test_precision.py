@@ -109,3 +109,19 @@ def test_other_shape_or_dtype_is_a_mismatch(other):
 def test_unknown_policy_is_refused(name):
     with pytest.raises(DialectError, match='unknown precision policy'):
         policy(name)
+
+
+def test_large_tensors_are_judged_piece_by_piece_as_if_whole():
+    from tiletwin.harness import precision
+
+    g = torch.Generator().manual_seed(3)
+    x = torch.randn(700, 3001, generator=g)
+    y = x + 1e-3 * torch.randn(700, 3001, generator=g)
+    assert x.numel() > 2 * precision._PIECE
+    found = policy('allclose 1e-3/1e-3 + l2 1').compare(y, x)
+    gap = (y.double() - x.double()).abs()
+    bad = gap > 1e-3 + 1e-3 * x.double().abs()
+    assert found.mismatches == int(bad.sum()) and found.first == tuple(bad.nonzero()[0].tolist())
+    assert found.max_abs == float(gap.max())
+    assert found.rel_l2 == pytest.approx(float(gap.norm() / x.double().norm()))
+    assert sum(found.ulps.values()) == x.numel()

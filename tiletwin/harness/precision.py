@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Upper edges of the histogram of distances in units in the last place.
 ULP_EDGES = (0, 1, 2, 4, 16, 256)
+_BINS = ('0', *(f'<={e}' for e in ULP_EDGES[1:]), f'>{ULP_EDGES[-1]}')
+_PIECE = 1 << 20  # elements compared at once: float64 copies that stay in the cache
 # rtol, atol of torch.testing.assert_close.
 _TORCH = {'float16': (1e-3, 1e-5), 'bfloat16': (1.6e-2, 1e-5), 'float32': (1.3e-6, 1e-5), 'float64': (1e-7, 1e-7)}
 _WORDS = {'allclose': r'allclose ([\d.e+-]+)/([\d.e+-]+)', 'l2': r'l2 ([\d.e+-]+)', 'bitwise': r'bitwise', 'torch': r'torch'}
@@ -81,22 +83,49 @@ def compare(rule: Policy, actual: 'torch.Tensor', expected: 'torch.Tensor') -> C
     if actual.shape != expected.shape or actual.dtype != expected.dtype:
         text = f'{tuple(actual.shape)} {actual.dtype} against {tuple(expected.shape)} {expected.dtype}'
         return Comparison(rule.name, False, *[float('inf')] * 4, actual.numel(), actual.numel(), None, {}, f'not the same kind of tensor: {text}')
-    a, e = actual.double(), expected.double()
     rtol, atol = _TORCH.get(str(expected.dtype).removeprefix('torch.'), (0.0, 0.0)) if rule.by_dtype else (rule.rtol, rule.atol)
-    same = (a == e) | (a.isnan() & e.isnan())
-    gap = (a - e).abs().masked_fill_(same, 0.0).nan_to_num_(nan=float('inf'), posinf=float('inf'))
-    allowed = torch.full_like(e, atol) if rtol == 0.0 else atol + rtol * e.abs()
-    bad = (gap > allowed) | (gap == float('inf'))
-    size = float(e.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).norm())
-    rel_l2 = float(gap.norm()) / size if size else float(gap.norm())
-    relative = torch.where(e == 0, torch.where(same, 0.0, float('inf')).to(gap.dtype), gap / e.abs())
-    count = int(bad.sum())
-    first = tuple(int(i) for i in bad.nonzero()[0]) if count else None
-    ok = count == 0 and (rule.l2 is None or rel_l2 <= rule.l2)
-    message = '' if ok else _explain(rule, actual, expected, count, first, rel_l2)
-    largest = [float(x.max()) if x.numel() else 0.0 for x in (gap, relative.nan_to_num(nan=0.0, posinf=float('inf')))]
-    rmse = float(gap.square().mean().sqrt()) if gap.numel() else 0.0
-    return Comparison(rule.name, ok, *largest, rmse, rel_l2, count, actual.numel(), first, ulp_histogram(actual, expected), message)
+    total = _Sums()
+    histogram = dict.fromkeys(_BINS, 0)
+    for start in range(0, actual.numel(), _PIECE):
+        a, e = (x.reshape(-1)[start:start + _PIECE] for x in (actual, expected))
+        total.add(a.double(), e.double(), rtol, atol, start)
+        for name, count in ulp_histogram(a, e).items():
+            histogram[name] += count
+    rel_l2 = (total.gap / total.size if total.size else total.gap) ** 0.5
+    rmse = (total.gap / max(actual.numel(), 1)) ** 0.5
+    first = None if total.first is None else tuple(int(i) for i in torch.unravel_index(torch.tensor(total.first), actual.shape))
+    ok = total.bad == 0 and (rule.l2 is None or rel_l2 <= rule.l2)
+    message = '' if ok else _explain(rule, actual, expected, total.bad, first, rel_l2)
+    return Comparison(rule.name, ok, total.max_abs, total.max_rel, rmse, rel_l2, total.bad, actual.numel(), first, histogram, message)
+
+
+@dataclass
+class _Sums:
+    """Metrics of the pieces seen so far."""
+
+    max_abs: float = 0.0
+    max_rel: float = 0.0
+    gap: float = 0.0  # sum of squared differences
+    size: float = 0.0  # sum of squared expected values
+    bad: int = 0
+    first: int | None = None
+
+    def add(self, a: 'torch.Tensor', e: 'torch.Tensor', rtol: float, atol: float, start: int) -> None:
+        import torch
+
+        inf = float('inf')
+        same = (a == e) | (a.isnan() & e.isnan())
+        gap = (a - e).abs().masked_fill_(same, 0.0).nan_to_num_(nan=inf, posinf=inf)
+        allowed = torch.full_like(e, atol) if rtol == 0.0 else atol + rtol * e.abs()
+        bad = (gap > allowed) | (gap == inf)
+        relative = torch.where(same, 0.0, gap / e.abs()).nan_to_num_(nan=inf, posinf=inf)
+        self.max_abs = max(self.max_abs, float(gap.max()))
+        self.max_rel = max(self.max_rel, float(relative.max()))
+        self.gap += float(gap.square().sum())
+        self.size += float(e.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).square().sum())
+        if self.first is None and bool(bad.any()):
+            self.first = start + int(bad.nonzero()[0])
+        self.bad += int(bad.sum())
 
 
 def _explain(rule: Policy, actual, expected, count: int, first, rel_l2: float) -> str:
@@ -127,10 +156,9 @@ def ulp_distance(actual: 'torch.Tensor', expected: 'torch.Tensor') -> 'torch.Ten
 def ulp_histogram(actual: 'torch.Tensor', expected: 'torch.Tensor') -> dict[str, int]:
     """Elements by distance: '0', '<=1', '<=2', ... '>256'."""
     apart = ulp_distance(actual, expected)
-    out, below = {}, 0
+    below, counts = 0, []
     for edge in ULP_EDGES:
         upto = int((apart <= edge).sum())
-        out[str(edge) if edge == 0 else f'<={edge}'] = upto - below
+        counts.append(upto - below)
         below = upto
-    out[f'>{ULP_EDGES[-1]}'] = apart.numel() - below
-    return out
+    return dict(zip(_BINS, [*counts, apart.numel() - below]))
