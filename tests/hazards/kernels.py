@@ -7,7 +7,10 @@ from tiletwin.errors import Span
 from tiletwin.ir import expr as E
 from tiletwin.ir.nodes import Buffer, For, If, Instr, Launch, Program, Region, Scope, Store
 from tiletwin.machine.chip import chip as chip_of
-from tiletwin.passes.pipeline import lower
+from tiletwin.passes import inject_tmp, memory_planning
+from tiletwin.passes.addresses import check_capacity
+from tiletwin.passes.context import PassContext
+from tiletwin.passes.pipeline import check_paths
 from tiletwin.sanitize.findings import Verdict
 
 CID, VID = E.Var('cid'), E.Var('vid')
@@ -88,8 +91,17 @@ class Kernel:
         return Program('kernel', tuple(self.params), self.buffers, self.launch, body)
 
 
+def placed(program: Program, chip='a3', target='ascendc') -> Program:
+    """With scratch and addresses, unverified: the sanitizer has to find what the verifier would refuse."""
+    ctx = PassContext(chip_of(chip), target)
+    check_paths(program, ctx.chip)
+    program = memory_planning.run(inject_tmp.run(program, ctx), ctx)
+    check_capacity(program, ctx.chip)
+    return program
+
+
 def verdict(program: Program, chip='a3', target='ascendc', poisoned=frozenset(), **scalars) -> Verdict:
-    lowered = lower(program, {}, target, chip)
+    lowered = placed(program, chip, target)
     return Verdict(Analyser(lowered, chip_of(chip), target, scalars, True).run(poisoned).findings)
 
 
