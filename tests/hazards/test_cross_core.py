@@ -20,13 +20,15 @@ class Bridge:
         self.l0c = k.alloc('l0c', 'L0C', (64, 64), 'float32')
         self.u = k.alloc('u', 'UB', (32, 64), 'float32')
         self.h = k.alloc('h', 'UB', (32, 64))
-        self.slot = E.fold(E.Bin('%', E.Var('t'), E.Const(slots))) if slots > 1 else E.Const(0)
+
+    def slot(self, trip):
+        return E.fold(E.Bin('%', E.Var(trip), E.Const(self.slots))) if self.slots > 1 else E.Const(0)
 
     def half(self, b):
-        return at(b, (self.slot, E.mul(VID, 32), 0), (1, 32, 64))
+        return at(b, (self.slot('tv'), E.mul(VID, 32), 0), (1, 32, 64))
 
     def tile(self, b):
-        return at(b, (self.slot, 0, 0), (1, 64, 64))
+        return at(b, (self.slot('tc'), 0, 0), (1, 64, 64))
 
     def prepare(self):
         k = self.k
@@ -38,14 +40,14 @@ class Bridge:
         cube = [*([k.cwait(1)] if wait_back else []), k.copy(self.l0c, self.tile(self.W)), *([k.cset(ready_pipe, ready_id)] if ready else [])]
         reader = [*([k.cwait(0)] if wait else []), k.copy(self.half(self.W), self.u), *([k.cset('MTE2', 1)] if back else []), k.barrier()]
         first = [k.cset('MTE2', 1) for _ in range(self.slots)] if wait_back else []
-        vector = [*first, k.loop('t', self.trips, *([k.when(guard, *reader)] if guard else reader))]
-        return k.program(cube=[*self.prepare(), k.loop('t', self.trips, *cube)], vector=vector)
+        vector = [*first, k.loop('tv', self.trips, *([k.when(guard, *reader)] if guard else reader))]
+        return k.program(cube=[*self.prepare(), k.loop('tc', self.trips, *cube)], vector=vector)
 
     def vector_to_cube(self, ready=True, wait=True):
         k = self.k
         vector = [k.instr('fill', self.h, 0.0), k.barrier(), k.copy(self.h, self.half(self.H)), *([k.cset('MTE3', 2)] if ready else [])]
         cube = [*([k.cwait(2)] if wait else []), k.copy(self.tile(self.H), self.l1)]
-        return k.program(cube=[k.loop('t', 1, *cube)], vector=[k.loop('t', 1, *vector)])
+        return k.program(cube=[k.loop('tc', 1, *cube)], vector=[k.loop('tv', 1, *vector)])
 
 
 # change to the right protocol -> expected class words
@@ -84,7 +86,7 @@ def test_mode_2_set_by_one_vector_core_only_starves_the_cube():
     b = Bridge()
     k = b.k
     vector = [k.instr('fill', b.h, 0.0), k.barrier(), k.copy(b.half(b.H), b.h), k.when(E.Bin('==', VID, E.Const(0), 'bool'), k.cset('MTE3', 2))]
-    v = verdict(k.program(cube=[k.loop('t', 1, k.cwait(2))], vector=vector))
+    v = verdict(k.program(cube=[k.loop('tc', 1, k.cwait(2))], vector=vector))
     (f,) = v.of('deadlock')
     assert 'AIC' in f.message and 'cross flag 2' in f.message
 

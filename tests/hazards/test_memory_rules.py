@@ -229,18 +229,53 @@ def test_capacities_follow_the_chip(space, shape, a3, a5):
                 verdict(program, chip)
 
 
-@pytest.mark.parametrize('src,dst', [('L0C', 'UB'), ('UB', 'L1')])
-def test_on_chip_bridges_exist_on_a5_only(src, dst):
-    def program():
-        k = Kernel()
-        a, b = k.alloc('a', src, (16, 64)), k.alloc('b', dst, (16, 64))
-        return k.program(both=[k.copy(a, b)])
+class Bridged:
+    """A product goes L0C -> UB, comes back UB -> L1: the on-chip bridges of a5."""
 
-    for chip in ('a2', 'a3'):
-        with pytest.raises(PathError) as err:
-            verdict(program(), chip)
-        assert 'workspace' in str(err.value)
-    verdict(program(), 'a5')
+    def __init__(self, rows=16):
+        k = self.k = Kernel()
+        self.A, self.C = k.alloc('A', 'GM', (32, 64)), k.alloc('C', 'GM', (32, 32))
+        self.l1, self.l0c = k.alloc('l1', 'L1', (32, 64)), k.alloc('l0c', 'L0C', (32, 32), 'float32')
+        self.s, self.h = k.alloc('s', 'UB', (rows, 32), 'float32'), k.alloc('h', 'UB', (rows, 32))
+        self.p = k.alloc('p', 'L1', (32, 32))
+        self.o = k.alloc('o', 'L0C', (32, 32), 'float32')
+
+    def program(self, ready=True, back=True, wait=True):
+        k = self.k
+        cube = [k.copy(self.A, self.l1), k.mma(self.l1, self.l1, self.l0c, True, 'gemm_v0', transpose_A=False, transpose_B=True), k.copy(self.l0c, self.s),
+                *([k.cset('FIX', 0)] if ready else []), *([k.instr('wait_cross_flag', 1, 'MTE1')] if wait else []),
+                k.mma(self.p, self.p, self.o, True, 'gemm_v0', transpose_A=False, transpose_B=False), k.copy(self.o, self.C)]
+        rows = self.s.dims[0]
+        vector = [*([k.instr('wait_cross_flag', 0, 'V')] if ready else []), k.instr('cast', self.h, self.s, 'CAST_RINT', rows * 32), k.set('V', 'MTE3'), k.wait('V', 'MTE3'),
+                  k.copy(self.h, at(self.p, (E.mul(VID, 16), 0), (16, 32))), *([k.cset('MTE3', 1)] if back else [])]
+        return k.program(cube=cube, vector=vector)
+
+
+@pytest.mark.parametrize('chip', ['a2', 'a3'])
+def test_on_chip_bridges_are_refused_where_the_chip_has_none(chip):
+    with pytest.raises(PathError) as err:
+        verdict(Bridged().program(), chip)
+    assert 'workspace' in str(err.value)
+
+
+@pytest.mark.parametrize('changes,want', [({}, set()), ({'ready': False}, {'race'}), ({'wait': False}, {'race'}), ({'back': False}, {'deadlock'})])
+def test_on_chip_bridges_need_cross_flags_like_any_path(changes, want):
+    v = verdict(Bridged().program(**changes), 'a5', 'pto')
+    assert words(v) == want, [f.message for f in v.findings]
+
+
+def test_on_chip_bridges_split_the_rows_between_the_vector_cores():
+    import torch
+
+    from tiletwin.backends.simulator import simulate
+    from tiletwin.passes.pipeline import lower
+    from tiletwin.sim.options import Options
+
+    a = torch.randn(32, 64, generator=torch.Generator().manual_seed(0)).half()
+    out = {'A': a, 'C': torch.empty(32, 32, dtype=torch.float16)}
+    launch = simulate(lower(Bridged().program(), {}, 'pto', 'a5'), out, {}, Options('a5', 'pto'), frozenset({'C'}))
+    p = (a.float() @ a.float().t()).half().float()
+    assert launch.verdict.clean and torch.allclose(out['C'].float(), p @ p, rtol=1e-3, atol=1e-3)
 
 
 # -- aliasing -----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 from ..sim.access import Span2D, overlap
+from ..sim.pipes import CoreState
+
+
+def home(core: CoreState, memory: str) -> tuple[int, str]:
+    """The core a memory belongs to, as seen from `core`, and its plain name; -1 for GM."""
+    name, _, other = memory.partition('@')
+    if memory.startswith('GM:'):
+        return -1, memory
+    if not other:
+        return core.index, name
+    cube = core.index - (0 if core.name == 'AIC' else 1 + int(core.name[3:]))
+    return cube + (0 if other == 'AIC' else 1 + int(other[3:])), name
 
 
 class Cell:
@@ -26,9 +38,10 @@ class CellMap:
         self.cells: dict[tuple, Cell] = {}
         self.by_memory: dict[tuple, list[Cell]] = {}
 
-    def get(self, owner: int, span: Span2D) -> Cell:
+    def get(self, core: CoreState, span: Span2D) -> Cell:
         """The cell of `span`; on-chip memories belong to a core, GM to all."""
-        memory = (-1 if span.memory.startswith('GM:') else owner, span.memory)
+        memory = home(core, span.memory)
+        span = span._replace(memory=memory[1])
         key = (memory, span)
         cell = self.cells.get(key)
         if cell is None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ..ir.nodes import Instr, walk
+from ..ir.ops import VIRTUAL_ROUTES
+from ..sim.codegen import instr_route
 from ..sim.issue import Group
 from ..sim.pipes import CoreState
 from ..sim.schedule import Wait
@@ -21,6 +24,8 @@ class Checker:
     def __init__(self, program, statics, chip, written: set[str], poisoned: frozenset[str]):
         self.sites = Sites(statics, program)
         self.program, self.chip, self.written, self.poisoned = program, chip, written, poisoned
+        self.bridged = frozenset(s.args[1].buffer for s in walk(program.body)
+                                 if isinstance(s, Instr) and s.op == 'copy' and instr_route(program, s)[0] in VIRTUAL_ROUTES)
         self.mem = MemCheck(self.sites)
         self.blocks = BlockCheck(self.sites)
         self.sync = SyncCheck(self.sites, chip)
@@ -31,7 +36,7 @@ class Checker:
     def begin(self) -> None:
         """A new group of cores: nothing is ordered with, or written by, the one before."""
         self.race = RaceCheck(self.sites, self.chip, self.written)
-        self.init = InitCheck(self.sites, self.poisoned)
+        self.init = InitCheck(self.sites, self.poisoned, self.bridged)
         self.touched: dict[tuple, Touch] = {}
 
     # -- observer -----------------------------------------------------------------------------------------------------
@@ -40,7 +45,7 @@ class Checker:
 
     def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: tuple, order: int) -> None:
         self.race.executed(core, pipe, know, seq, step, event, order)
-        if self.init.poisoned:
+        if self.init.poisoned or self.bridged:
             self.init.executed(core, pipe, know, seq, step, event, order)
         for a in step.accesses:
             if a.span.memory in self.race.written:
@@ -99,9 +104,16 @@ class Checker:
         races = [f for race in self.races for f in race.findings(same_value)]
         for f in [*races, *self.mem.findings(), *self.sync.findings(), *self.blocks.findings(same_value)]:
             out.setdefault(f.id, f)
-        racing = {s.region.split('[')[0] for f in out.values() if f.word == 'race' for s in f.sides if s.region.startswith('GM ')}
-        kept = [f for f in out.values() if not (f.word == 'uninit' and f.sides[0].region.split('[')[0] in racing)]
+        racing = {name for f in out.values() if f.word == 'race' for s in f.sides if (name := _shared(s.region, self.bridged))}
+        kept = [f for f in out.values() if not (f.word == 'uninit' and _shared(f.sides[0].region, self.bridged) in racing)]
         return tuple(sorted(kept, key=_order))
+
+
+def _shared(region: str, bridged: frozenset[str]) -> str | None:
+    """The buffer of a region several cores can reach; whether a read of it sees a value is what its races decide."""
+    memory, _, rest = region.partition(' ')
+    name = rest.partition('[')[0]
+    return name if memory == 'GM' or name in bridged else None
 
 
 def _order(f: Finding) -> tuple:

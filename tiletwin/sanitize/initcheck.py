@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import bisect
 
-from ..sim.access import Span2D
+from ..sim.access import Access, Span2D
 from ..sim.pipes import CoreState
 from ..sim.steps import Step
+from .cells import home
 from .findings import Finding
 from .source import Sites
 
@@ -45,10 +46,10 @@ def _runs(span: Span2D):
 
 
 class InitCheck:
-    """On-chip memory is followed in issue order of its core, GM in the order of the simulation."""
+    """On-chip memory is followed in issue order of its core; GM, and tiles other cores write, in the order of the simulation."""
 
-    def __init__(self, sites: Sites, poisoned: frozenset[str]):
-        self.sites = sites
+    def __init__(self, sites: Sites, poisoned: frozenset[str], bridged: frozenset[str]):
+        self.sites, self.bridged = sites, bridged
         self.poisoned = {f'GM:{name}' for name in poisoned}
         self.memories: dict[tuple, Written] = {}
         self.seen: set[tuple[int, int]] = set()
@@ -65,7 +66,7 @@ class InitCheck:
         if key in self.seen:
             return
         self.seen.add(key)
-        reads = [a for a in step.accesses if a.mode != 'w' and self.followed(a.span.memory, on_chip)]
+        reads = [a for a in step.accesses if a.mode != 'w' and self.followed(a, on_chip)]
         for a in reads:
             written = self.memory(core, a.span.memory)
             for lo, hi in _runs(a.span):
@@ -74,17 +75,18 @@ class InitCheck:
                     self.report(core, step, event, a, written.missing(lo, hi))
                     break
         for a in step.accesses:
-            if a.mode != 'r' and self.followed(a.span.memory, on_chip):
+            if a.mode != 'r' and self.followed(a, on_chip):
                 written = self.memory(core, a.span.memory)
                 for lo, hi in _runs(a.span):
                     written.add(lo, hi)
 
-    def followed(self, memory: str, on_chip: bool) -> bool:
-        gm = memory.startswith('GM:')
-        return memory in self.poisoned if gm and not on_chip else on_chip and not gm
+    def followed(self, a: Access, on_chip: bool) -> bool:
+        if a.span.memory.startswith('GM:'):
+            return not on_chip and a.span.memory in self.poisoned
+        return on_chip != (a.buffer in self.bridged)
 
     def memory(self, core: CoreState, name: str) -> Written:
-        return self.memories.setdefault((-1 if name.startswith('GM:') else core.index, name), Written())
+        return self.memories.setdefault(home(core, name), Written())
 
     def report(self, core: CoreState, step: Step, event: tuple, access, gap: tuple[int, int]) -> None:
         key = (event[0][0], step.op, access.buffer, core.name)

@@ -42,7 +42,7 @@ class RaceCheck:
         key = (core.index, id(step))
         cells = self.bound.get(key)
         if cells is None:
-            cells = self.bound[key] = [(self.map.get(core.index, a.span), a) for a in step.accesses
+            cells = self.bound[key] = [(self.map.get(core, a.span), a) for a in step.accesses
                                         if not a.span.memory.startswith('GM:') or a.span.memory in self.written]
         me = core.base + pipe
         record = (seq, core, pipe, step, event, order)

@@ -14,7 +14,7 @@ from ..ir.nodes import Buffer, Program, Region
 
 
 class Span2D(NamedTuple):
-    memory: str  # 'UB', 'L1', 'L0A', 'L0B', 'L0C', or 'GM:<tensor>'
+    memory: str  # 'UB', 'L1', 'L0A', 'L0B', 'L0C', 'GM:<tensor>', or 'UB@AIV1', 'L1@AIC' of another core of the block
     start: int
     rows: int
     row_bytes: int

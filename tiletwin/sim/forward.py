@@ -40,6 +40,8 @@ def _block(program: Program, layout: Plan, body: tuple[Stmt, ...], sources: dict
             for inner in bodies(s):
                 _block(program, layout, inner, sources, kept, filled)
             continue
+        if s.op == 'wait_cross_flag':
+            live.clear()  # meanwhile a vector core may write the L1 tile
         for i, a in enumerate(s.args):
             if not isinstance(a, Region):
                 continue

@@ -12,6 +12,7 @@ import torch
 from ..errors import Span, TileTwinError
 from . import memory
 from .crosscore import Block, CrossCore
+from .emit.bridges import remote
 from .result import CORES
 
 if TYPE_CHECKING:
@@ -40,9 +41,12 @@ class Cores:
         self.rt = Runtime()
         self.chips, self.functions = [], []
         for core in range(1 + engine.program.launch.vectors):
-            chip = memory.Chip(engine.layout, ('UB',) if core else ('L1', 'L0A', 'L0B', 'L0C'))
-            self.chips.append(chip)
-            self.functions.append(engine.make('V' if core else 'C', log)(gm | chip.flat, self.rt, core))
+            self.chips.append(memory.Chip(engine.layout, ('UB',) if core else ('L1', 'L0A', 'L0B', 'L0C')))
+        cube, *vectors = (chip.flat for chip in self.chips)
+        far = {remote(name, v): flat for v, chip in enumerate(vectors) for name, flat in chip.items()}
+        for core, chip in enumerate(self.chips):
+            seen = gm | chip.flat | ({n: flat for n, flat in cube.items() if engine.program.buffers[n].space == 'L1'} if core else far)
+            self.functions.append(engine.make('V' if core else 'C', log)(seen, self.rt, core))
 
     def poison(self) -> None:
         for chip in self.chips:

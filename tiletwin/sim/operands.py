@@ -86,7 +86,7 @@ def _repeat_span(es: int, mask: int, repeats: int, blk: int, rep: int) -> int:
 
 def _whole_reduce(args, rects, attrs):
     mask, repeats, dst_rep, blk, rep = (int(a) for a in args[2:7])
-    return {0: (repeats - 1) * dst_rep * (1 if len(args) == 7 else 1) + (2 if len(args) > 7 and args[7] == 'ORDER_VALUE_INDEX' else 1),
+    return {0: (repeats - 1) * dst_rep + (2 if len(args) > 7 and args[7] == 'ORDER_VALUE_INDEX' else 1),
             1: _repeat_span(rects[1].buffer.es, mask, repeats, blk, rep)}
 
 
@@ -146,3 +146,29 @@ def work(op: str, args: tuple, rects: dict[int, Rect], attrs: dict) -> int:
     if op in COUNTS and COUNTS[op] is _count_last:
         return int(args[-1])
     return rects[0].count
+
+
+# op -> position of its repeat count
+_REPEATS = {'brcb_experiment': 2, 'gatherb': 3, 'fill_experiment': 3, 'reduce_sum_mask_experiment': 3, 'wholereducemax': 3, 'wholereducemin': 3,
+            'wholereducesum': 3, 'block_reduce_max': 2, 'block_reduce_min': 2, 'block_reduce_sum': 2}
+
+
+def shape(op: str, args: tuple, rects: dict[int, Rect], attrs: dict) -> dict:
+    """What the time of a library routine depends on besides its element count: keywords of `CostModel.vector`."""
+    if op in _REPEATS:
+        return {'repeats': int(args[_REPEATS[op]])}
+    if op == 'bilinear_interpolation':
+        return {'repeats': int(args[5]) * int(args[9])}
+    if op == 'reduce':
+        return {'rows': attrs['M'], 'cols': attrs['N'], 'axis': attrs['dim'], 'kind': attrs['kind'], 'clear': attrs['clear']}
+    if op in ('broadcast', 'transpose') or op.startswith('row_expand'):
+        r = rects[1] if op == 'transpose' else rects[0]
+        cols = r.extents[-1]
+        return {'rows': r.count // cols, 'cols': cols, 'axis': attrs.get('axis', -1) or 0}
+    if op == 'gather_mask':
+        return {'kind': 'pattern' if isinstance(args[2], str) else 'index'}
+    if op == 'topk':
+        return {'cols': int(args[2])}
+    if op == 'sum_experiment':
+        return {'rows': int(args[2]), 'cols': int(args[4])}
+    return {}

@@ -13,7 +13,7 @@ from ..ir.nodes import Instr, Program, Region, Store
 from ..ir.ops import OPS, PIPES
 from .access import Access, Fault, Geometry, Rect, Span2D
 from .codegen import instr_route
-from .operands import vector_accesses, work
+from .operands import shape, vector_accesses, work
 
 PIPE = {name: i for i, name in enumerate(PIPES)}
 ALL = -1  # every pipe of the core
@@ -100,7 +100,7 @@ class Expander:
                         faults.append(fault)
 
     def _aligned(self, a: Access, faults: list[Fault]) -> None:
-        memory = self.chip.memories.get(a.span.memory)
+        memory = self.chip.memories.get(a.span.memory.partition('@')[0])
         if memory is not None and a.span.start % memory.align:
             faults.append(Fault('misaligned', f'operand {a.buffer} starts at byte {a.span.start} of {a.span.memory}',
                                 f'operands in {a.span.memory} start at multiples of {memory.align} bytes',
@@ -222,14 +222,17 @@ class Expander:
 
     def _l0c_to_ub(self, src: Rect, dst: Rect, attrs: dict, mode: str, faults: list[Fault]) -> list[Step]:
         g = self.geometry
-        accesses = (Access(g.run(src), 'r', src.buffer.name), Access(g.run(dst), 'w', dst.buffer.name))
+        written = g.run(dst)
+        accesses = (Access(g.run(src), 'r', src.buffer.name),
+                    *(Access(written._replace(memory=f'UB@AIV{v}'), 'w', dst.buffer.name) for v in range(self.program.launch.vectors)))
         return [Step('op', PIPE['FIX'], accesses=accesses, **self._dma('l0c_to_ub', 1, dst.count * dst.buffer.es, 0, 0, src.buffer.es, dst.buffer.es))]
 
     def _ub_to_l1(self, src: Rect, dst: Rect, attrs: dict, mode: str, faults: list[Fault]) -> list[Step]:
         g = self.geometry
-        rows = dst.extents[-2] if len(dst.extents) > 1 else 1
-        accesses = (Access(g.run(src), 'r', src.buffer.name), Access(g.l1_tile(dst, rows, dst.extents[-1]), 'w', dst.buffer.name))
-        return [Step('op', PIPE['MTE3'], accesses=accesses, **self._dma('ub_to_l1', rows, dst.extents[-1] * dst.buffer.es, 0, 0))]
+        rows = src.extents[-2] if len(src.extents) > 1 else 1
+        written = g.l1_tile(dst, rows, src.extents[-1])._replace(memory='L1@AIC')
+        accesses = (Access(g.run(src), 'r', src.buffer.name), Access(written, 'w', dst.buffer.name))
+        return [Step('op', PIPE['MTE3'], accesses=accesses, **self._dma('ub_to_l1', rows, src.extents[-1] * dst.buffer.es, 0, 0))]
 
     def _ub_rows(self, r: Rect) -> int:
         if len(r.extents) < 2:
@@ -295,23 +298,13 @@ class Expander:
         if op in ('compare', 'compare_scalar') and n * rects[1].buffer.es % 256:
             faults.append(Fault('misaligned', f'{op} of {n * rects[1].buffer.es} bytes', 'compare works on whole 256-byte repeats', 'pad the tile to a multiple of '
                                 f'{256 // rects[1].buffer.es} elements'))
-        steps.append(Step('op', PIPE['V'], accesses=accesses, cycles=self.cost.vector(op, n, es, **self._shape(op, args, rects, attrs)), op=op))
+        sources = [a.span.start for a in accesses if a.mode == 'r'] if OPS[op].signature == 'wrr' else []
+        conflict = len(sources) == 2 and self.cost.bank_conflict(*sources)
+        steps.append(Step('op', PIPE['V'], accesses=accesses, cycles=self.cost.vector(op, n, es, conflict, **shape(op, args, rects, attrs)), op=op))
         if op == 'reduce' and not attrs['clear'] and self.target == 'ascendc':
             merge = next(a for a in accesses if a.mode == 'm')
             steps += _pair('V', 'S', FENCE) + [Step('op', PIPE['S'], accesses=(merge,), cycles=self.cost.scalar('issue'), op='merge results')]
         return steps
-
-    def _shape(self, op: str, args: tuple, rects: dict[int, Rect], attrs: dict) -> dict:
-        """What the cost of a library routine depends on besides its element count."""
-        if op == 'reduce':
-            return {'rows': attrs['M'], 'cols': attrs['N'], 'axis': attrs['dim'], 'kind': attrs['kind'], 'clear': attrs['clear']}
-        if op in ('broadcast', 'transpose') or op.startswith('row_expand'):
-            r = rects[0] if op != 'transpose' else rects[1]
-            cols = r.extents[-1]
-            return {'rows': r.count // cols, 'cols': cols, 'axis': attrs.get('axis', -1) or 0}
-        if op.startswith(('wholereduce', 'block_reduce')):
-            return {'repeats': int(args[3] if op.startswith('whole') else args[2])}
-        return {'repeats': int(args[2])} if op == 'brcb_experiment' else {}
 
     # -- synchronisation ----------------------------------------------------------------------------------------------
     def sync(self, op: str, args: list, attrs: dict, faults: list[Fault], role: str) -> list[Step]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ...errors import UnsupportedError
 from ...ir import expr as E
 from ...ir.analysis import bounds
 from ...ir.nodes import Buffer, Instr, Region
-from ...ir.ops import VIRTUAL_ROUTES
 from ..codegen import instr_route
 from ..memory import NARROW
+from .bridges import Bridges
 from .operands import Operands
 
 
@@ -49,12 +48,9 @@ def tile(b: Buffer) -> tuple[int, int]:
     return (dims[-2], dims[-1]) if len(dims) > 1 else (1, dims[0])
 
 
-class Copies(Operands):
+class Copies(Bridges):
     def on_copy(self, s: Instr) -> None:
         route, _ = instr_route(self.program, s)
-        if route in VIRTUAL_ROUTES:
-            raise UnsupportedError(f'the copy {route} has no data path of its own', where=s.span, why='cube and vector cores share GM only',
-                                   instead='copy through a GM workspace, or let the compiler do it (workspace reduction)')
         if s.args[1].buffer in self.unfilled:
             return
         src, dst = (self.pinned(r) for r in s.args[:2])
