@@ -21,6 +21,8 @@ class Operand:
     name: str
     dims: tuple[str, ...]
     dtypes: tuple[str, ...]
+    # Its values in a case (shape, generator, sizes, attributes of the case), when they are no numbers but addresses, lengths or codes.
+    draw: Callable[[tuple[int, ...], 'torch.Generator', Mapping[str, int], Mapping[str, Any]], 'torch.Tensor'] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Variant:
     bad: tuple[BadInput, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)  # with their defaults; `cores` None is the chip's own number
     limits: Callable[[dict[str, int], dict[str, Any]], None] | None = None  # raises CallError
+    check_values: Callable[..., None] | None = None  # (*inputs, **settings), raises CallError: tensors that steer addresses or loops
     arguments: Callable[[dict[str, int], dict[str, Any], tuple[str, ...]], dict[str, Any]] | None = None  # of the factory
     draw: Callable[[tuple[int, ...], 'torch.Generator'], 'torch.Tensor'] | None = None  # an input in float32; standard normal when None
 
@@ -85,7 +88,9 @@ class Variant:
         generator = torch.Generator().manual_seed(seed)
         draw = self.draw or (lambda shape, g: torch.randn(shape, generator=g))
         dtypes = case.dtypes or tuple(op.dtypes[0] for op in self.inputs)
-        return tuple(draw(tuple(case.sizes[d] for d in op.dims), generator).to(getattr(torch, t)) for op, t in zip(self.inputs, dtypes))
+        shapes = [tuple(case.sizes[d] for d in op.dims) for op in self.inputs]
+        drawn = (op.draw(shape, generator, case.sizes, case.attributes) if op.draw else draw(shape, generator) for op, shape in zip(self.inputs, shapes))
+        return tuple(x.to(getattr(torch, t)) for x, t in zip(drawn, dtypes))
 
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All attributes, defaults filled in; refuses names the operator does not have."""
@@ -127,6 +132,8 @@ class Variant:
                                     instead=f'tensors that agree on {name}')
         if self.limits is not None:
             self.limits(sizes, settings)
+        if self.check_values is not None:
+            self.check_values(*tensors, **settings)
         return sizes
 
 
