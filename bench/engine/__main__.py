@@ -23,7 +23,8 @@ def main() -> int:
     if args.only != 'frontend':
         from . import maths
 
-        table = Table('launch: data, sanitizer, clock', 'engine ms', 'kept ms', 'torch ms', 'ratio', 'kept', 'target', 'verdict', title='engine, measured')
+        table = Table('launch: data, sanitizer, clock', 'engine ms', 'kept ms', 'torch ms', 'ratio', 'kept', 'target', 'verdict',
+                      title='engine, measured')
         out['maths'] = []
         for subject in maths.subjects():
             r = maths.measure(subject, args.rounds)

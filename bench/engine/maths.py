@@ -46,7 +46,8 @@ def subjects() -> list[Subject]:
     attention = torch.nn.functional.scaled_dot_product_attention
     return [
         Subject('GEMM 2048^3 f16, mma 128x256x64', 3.0, mkkn_gemm(2048, 2048, 2048), (a.half(), b.half()), lambda: af @ bf, 1e-3),
-        Subject('flash attention B1 H8 S2048 D128 f16', 6.0, ws3(1, 8, 2048, 128), (q.half(), k.half(), v.half()), lambda: attention(qf, kf, vf), 1e-2),
+        Subject('flash attention B1 H8 S2048 D128 f16', 6.0, ws3(1, 8, 2048, 128), (q.half(), k.half(), v.half()),
+                lambda: attention(qf, kf, vf), 1e-2),
         Subject('softmax 4096x4096 f32', 5.0, softmax(4096, 4096), (x,), lambda: torch.softmax(x, -1), 1e-4),
     ]
 

@@ -20,7 +20,8 @@ def ws3_limits(sizes, settings):
         raise CallError(f'flash_attn.ws3: S is {S}', why='scores are computed in whole tiles of 64 keys and the kernel has no tail mask',
                         instead='a multiple of 64')
     if D not in (64, 128, 256, 512):
-        raise CallError(f'flash_attn.ws3: D is {D}', why='a head is cut into whole products of at most 128 that fit L1 twice', instead='64, 128, 256 or 512')
+        raise CallError(f'flash_attn.ws3: D is {D}', why='a head is cut into whole products of at most 128 that fit L1 twice',
+                        instead='64, 128, 256 or 512')
     scale = settings['scale']
     if scale is not None and not (isinstance(scale, (int, float)) and 0 < scale < float('inf')):
         raise CallError(f'flash_attn.ws3: scale is {scale!r}', why='the row maximum is taken before scaling', instead='a positive number')
@@ -70,7 +71,7 @@ WS3 = Variant(
         BadInput('head', lambda: (three(1, 1, 64, 80), {}), CallError, 'D is 80'),
         BadInput('shapes', lambda: ((half(1, 1, 64, 64), half(1, 1, 128, 64), half(1, 1, 128, 64)), {}), CallError, 'S is 64 before and 128 in k'),
         BadInput('rank', lambda: (three(64, 64), {}), CallError, 'q has shape (64, 64)'),
-        BadInput('transposed', lambda: ((half(1, 64, 2, 64).transpose(1, 2), half(1, 2, 64, 64), half(1, 2, 64, 64)), {}), CallError, 'q is not contiguous'),
+        BadInput('transposed', lambda: ((half(1, 64, 2, 64).transpose(1, 2), *three(1, 2, 64, 64)[1:]), {}), CallError, 'q is not contiguous'),
         BadInput('scale', lambda: (three(1, 1, 64, 64), {'scale': -1.0}), CallError, 'scale is -1.0'),
         BadInput('causal', lambda: (three(1, 1, 64, 64), {'causal': True}), CallError, "no attribute 'causal'"),
         BadInput('missing', lambda: (three(1, 1, 64, 64)[:2], {}), CallError, 'takes 3 tensors'),

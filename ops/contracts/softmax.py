@@ -28,7 +28,8 @@ def arguments(variant):
     def of(sizes, settings, dtypes):
         (dtype,) = dtypes
         if variant == 'base' and sizes['N'] > LONGEST[dtype]:
-            raise CallError(f'softmax: a row of {sizes["N"]} {dtype} elements', why=f'the base variant keeps whole rows in UB, at most {LONGEST[dtype]}',
+            raise CallError(f'softmax: a row of {sizes["N"]} {dtype} elements',
+                            why=f'the base variant keeps whole rows in UB, at most {LONGEST[dtype]}',
                             instead="tiletwin.operator('softmax.online')")
         return {**sizes, **settings, 'dtype': dtype, 'variant': variant}
     return of

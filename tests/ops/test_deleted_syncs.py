@@ -1,17 +1,22 @@
 """CH.5: an expert kernel without one of its flags, waits or barriers is reported, or that one is redundant and listed here by name."""
 
 import functools
+from collections import defaultdict
 
 import pytest
 
 from tiletwin.backends.analysis import Analyser
+from tiletwin.harness.mutate import deletions
 from tiletwin.harness.registry import operators
-from tiletwin.ir.nodes import Instr, bodies, map_bodies, walk
+from tiletwin.ir.nodes import Instr, walk
 from tiletwin.machine.chip import chip
 from tiletwin.passes.hoist_loads import hoist_loads
 
 # What the absence of each must be called: one word at least, in one case at least.
-WORDS = {'set_flag': {'deadlock'}, 'wait_flag': {'race', 'flag'}, 'pipe_barrier': {'race'}, 'set_cross_flag': {'deadlock'}, 'wait_cross_flag': {'race'}}
+WORDS = {
+    'set_flag': {'deadlock'}, 'wait_flag': {'race', 'flag'}, 'pipe_barrier': {'race'},
+    'set_cross_flag': {'deadlock'}, 'wait_cross_flag': {'race'},
+}
 # Which cases between them exercise every flag of a kernel in both directions.
 CASES = {
     'matmul.mkkn_gemm': (('uneven',), ('reuse', 'reuse-small-tiles'), ('source-barrier',)),
@@ -33,21 +38,6 @@ def program_of(name, case_name):
     return op.run_case(case).launches[0].program
 
 
-def syncs(program):
-    """Source lines of the kernel's own synchronisations, one each, and what stands there."""
-    return {s.span.line: s for s in walk(program.body) if isinstance(s, Instr) and s.op in WORDS}
-
-
-def without(body, line):
-    """The statements without the synchronisation of a source line."""
-
-    def edit(block):
-        kept = (s for s in block if not (isinstance(s, Instr) and s.op in WORDS and s.span.line == line))
-        return tuple(map_bodies(s, edit) if bodies(s) else s for s in kept)
-
-    return edit(body)
-
-
 def findings(program):
     read = {r.buffer for s in walk(program.body) if isinstance(s, Instr) and s.op == 'copy' for r in s.args[:1]}
     written = {r.buffer for s in walk(program.body) if isinstance(s, Instr) and s.op == 'copy' for r in s.args[1:2]}
@@ -61,20 +51,15 @@ NODES = [(name, group) for name, groups in CASES.items() for group in groups]
 
 @pytest.mark.parametrize('name, group', NODES, ids=[f'{n}-{"+".join(g)}' for n, g in NODES])
 def test_every_deletion_is_reported(name, group):
-    programs = [program_of(name, case) for case in group]
-    lines = {}
-    for program in programs:
-        lines |= syncs(program)
-    silent = []
-    for line, gone in sorted(lines.items()):
-        words = set()
-        for program in programs:
-            words |= {f.word for f in findings(program.with_body(without(program.body, line)))}
-        if not words:
-            silent.append(gone.span.excerpt())
-        else:
-            assert words & WORDS[gone.op], (gone.span.excerpt(), words)
+    words, gone = defaultdict(set), {}
+    for case in group:
+        for mutant in deletions(program_of(name, case)):
+            words[mutant.span.line] |= {f.word for f in findings(mutant.program)}
+            gone[mutant.span.line] = mutant
+    silent = [mutant.span.excerpt() for line, mutant in sorted(gone.items()) if not words[line]]
     assert silent == REDUNDANT.get((name, group[0]), [])
+    for line, found in words.items():
+        assert not found or found & WORDS[gone[line].kind], (gone[line].name, found)
 
 
 @pytest.mark.parametrize('name, group', NODES, ids=[f'{n}-{"+".join(g)}' for n, g in NODES])

@@ -19,8 +19,8 @@ class Mutant:
     program: Program
 
 
-def _without(body: tuple[Stmt, ...], victim: Stmt) -> tuple[Stmt, ...]:
-    return tuple(map_bodies(s, lambda b: _without(b, victim)) for s in body if s is not victim)
+def _without(body: tuple[Stmt, ...], victims: list[Stmt]) -> tuple[Stmt, ...]:
+    return tuple(map_bodies(s, lambda b: _without(b, victims)) for s in body if not any(s is v for v in victims))
 
 
 def describe(s: Instr) -> str:
@@ -29,8 +29,15 @@ def describe(s: Instr) -> str:
 
 
 def deletions(program: Program) -> Iterator[Mutant]:
-    """The program without one of its flags, waits, barriers and cross flags, one mutant each."""
+    """The program without one of its flags, waits, barriers and cross flags, one mutant each.
+
+    Copies that loop unrolling made of one source line go together: the author deletes a line.
+    """
+    groups: dict[object, list[Instr]] = {}
     for s in walk(program.body):
         if isinstance(s, Instr) and OPS[s.op].pipe == 'sync':
-            name = f'delete {describe(s)}' + (f' (line {s.span.line})' if s.span else '')
-            yield Mutant(name, s.op, s.span, program.with_body(_without(program.body, s)))
+            groups.setdefault((s.op, s.span) if s.span else id(s), []).append(s)
+    for victims in groups.values():
+        s = victims[0]
+        name = f'delete {describe(s)}' + (f' (line {s.span.line})' if s.span else '')
+        yield Mutant(name, s.op, s.span, program.with_body(_without(program.body, victims)))
