@@ -155,6 +155,15 @@ def count(s: Instr) -> E.Expr:
     return E.product(r.extents)
 
 
+def element_base(program: Program, a: Region) -> str:
+    """The tile an element is taken from; of a multi-buffered one, the slot."""
+    b = program.buffers[a.buffer]
+    if b.versions == 1:
+        return whole(program, a.buffer)
+    rest = b.shape[1:]
+    return run(program, Region(a.buffer, (a.starts[0], *(E.Const(0) for _ in rest)), (E.Const(1), *rest)))
+
+
 def vector(program: Program, s: Instr) -> str:
     dst = program.buffers[s.args[0].buffer]
     tmpl = f"{{tmpl='{TEMPLATES[s.op]}<{dtype_of(dst.dtype).ascendc}>'}}" if s.op in TEMPLATES else ''
@@ -167,7 +176,7 @@ def vector(program: Program, s: Instr) -> str:
                 args += [run(program, a, E.Const(s.attrs['pointer'])), at]
                 continue
             # Only the first index of the element reaches the generator (dialect 5.3).
-            args += [whole(program, a.buffer), expression(program, a.starts[0])]
+            args += [element_base(program, a), expression(program, s.attrs.get('element', a.starts[0]))]
         else:
             args.append(_argument(program, a, runs.get(i)))
     n = expression(program, count(s))
