@@ -1,3 +1,323 @@
-"""Placeholder."""
-def run(program, ctx):
-    return program
+"""Synchronisation as correctness needs it: every dependence between two accesses of a core, and nothing that follows from the rest.
+
+Blocks are analysed one by one, from the inside out. A loop or branch is one item of its block: what happens inside is
+ordered inside, what crosses its border is ordered at the border. A dependence becomes a flag set behind the producing item and
+waited for in front of the consuming one, both in the same block, so they balance on every path. One carried by a loop is set once
+before the loop and waited for once behind it. Blocks a `loop_break` can leave use pairs set and waited for in one place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..ir.nodes import CUBE_SPACES, Break, For, If, Instr, Let, Program, Region, Scope, Stmt, Store, While, walk
+from ..ir.ops import OPS, PIPES
+from .context import PassContext
+from .hoist_loads import hoist_loads
+from .sound_access import Access, Reader, Step
+from .sound_overlap import Lets, Overlap, conflicting, ranges
+from .sync_place import Carried, Forward, Marks, Placer
+
+P = {name: i for i, name in enumerate(PIPES)}
+S = P['S']
+NEVER = -1
+Path = tuple
+
+
+@dataclass(slots=True)
+class Item:
+    """A statement of a block for one core: a simple one with its steps, or a compound one with everything inside."""
+
+    path: Path
+    stmt: Stmt
+    steps: tuple[Step, ...]
+    accesses: list[Access]
+    compound: bool
+    exits: bool  # a loop_break inside leaves the block
+    drains: list[tuple[int, int]] = field(default_factory=list)  # pipe pairs whose flags waited for behind the item cover all of it
+
+    @property
+    def pipes(self) -> set[int]:
+        return {P[a.pipe] for a in self.accesses}
+
+
+class State:
+    """What each pipe knows to be finished: `know[q][p]` is the last item all of whose work on p is done before q goes on."""
+
+    def __init__(self):
+        self.know = [[NEVER] * len(PIPES) for _ in PIPES]
+        self.count = [NEVER] * len(PIPES)
+        self.pending: dict[tuple, list[int]] = {}
+
+    def copy(self) -> 'State':
+        out = State()
+        out.know, out.count, out.pending = [list(r) for r in self.know], list(self.count), dict(self.pending)
+        return out
+
+    def finished(self, p: int) -> list[int]:
+        row = list(self.know[p])
+        row[p] = self.count[p]
+        return row
+
+    def learn(self, q: int, message: list[int]) -> None:
+        self.know[q] = list(map(max, self.know[q], message))
+        if q == S:
+            self.know = [list(map(max, row, self.know[S])) for row in self.know]
+
+    def did(self, p: int, index: int) -> None:
+        self.count[p] = index
+        if p == S:
+            for row in self.know:
+                row[S] = index
+
+    def step(self, s: Step) -> None:
+        if s.kind == 'pair':
+            self.learn(P[s.other], self.finished(P[s.pipe]))
+        elif s.kind == 'barrier':
+            self.know[P[s.pipe]][P[s.pipe]] = self.count[P[s.pipe]]
+        elif s.kind == 'all':
+            self.know = [list(map(max, row, self.count)) for row in self.know]
+        elif s.kind == 'set':
+            self.pending[s.pipe, s.other, s.ident] = self.finished(P[s.pipe])
+        elif s.kind == 'wait' and (s.pipe, s.other, s.ident) in self.pending:
+            self.learn(P[s.other], self.pending.pop((s.pipe, s.other, s.ident)))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Need:
+    """Pipe `dst` must wait, before an item, for what pipe `src` did up to item `item`, `distance` iterations ago."""
+
+    src: int
+    dst: int
+    item: int
+    distance: int = 0
+
+
+class Block:
+    """One block of one core: finds the needs of every item, first within an iteration, then across iterations."""
+
+    def __init__(self, owner: 'Analysis', items: list[Item], loop: For | While | None, inner: frozenset[str]):
+        self.owner, self.items, self.loop, self.inner = owner, items, loop, inner
+        self.near = any(i.exits for i in items)  # sets and waits in one place
+        self.needs: list[list[Need]] = [[] for _ in items]
+        self.snapshots: list[list[list[int]]] = []
+
+    def run(self) -> None:
+        state = State()
+        n = len(self.items)
+        for j in range(n):
+            state = self.settle(j, state, 0)
+        if self.loop is None:
+            return
+        state.pending.clear()
+        self.snapshots_before, self.snapshots = self.snapshots, []
+        self.deep: list[Need] = []
+        for j in range(n):
+            state = self.settle(j, state, 1)
+
+    # -- one item -----------------------------------------------------------------------------------------------------------
+    def settle(self, j: int, state: State, iteration: int) -> State:
+        """Adds what the item still needs, drops what the rest implies, and returns the state behind it."""
+        needs = self.needs[j]
+        while missing := self.missing(j, state, iteration, needs):
+            best: dict[tuple[int, int, bool], Need] = {}
+            for need in missing:
+                key = (need.src, need.dst, need.distance > 0)
+                have = best.get(key)
+                if have is None or (need.distance, -need.item) < (have.distance, -have.item):
+                    best[key] = need
+            needs += best.values()
+        for need in sorted(needs):
+            rest = [x for x in needs if x is not need]
+            if (need.distance > 0) == (iteration > 0) and not self.missing(j, state, iteration, rest):
+                needs[:] = rest
+        state = self.enter(j, state, iteration, needs)
+        if iteration:
+            self.deep += [x for x in needs if x.distance > 1]
+        return self.leave(j, state, iteration)
+
+    def enter(self, j: int, state: State, iteration: int, needs: list[Need]) -> State:
+        """The state after the waits and barriers in front of an item."""
+        state = state.copy()
+        for need in needs:
+            p, q = need.src, need.dst
+            if p == q:
+                state.know[p][p] = state.count[p]
+            elif self.near:
+                state.learn(q, state.finished(p))
+            elif not need.distance:
+                state.learn(q, self.snapshots[need.item][p])
+            elif iteration and need.distance == 1:
+                state.learn(q, self.snapshots_before[need.item][p])
+        return state
+
+    def leave(self, j: int, state: State, iteration: int) -> State:
+        item, index = self.items[j], j + iteration * len(self.items)
+        for step in item.steps:
+            if step.kind == 'op':
+                state.did(P[step.pipe], index)
+            else:
+                state.step(step)
+        for p in item.pipes:
+            state.did(p, index)
+        for p, q in item.drains:
+            state.learn(q, state.finished(p))
+        self.snapshots.append([state.finished(p) for p in range(len(PIPES))])
+        return state
+
+    def missing(self, j: int, state: State, iteration: int, needs: list[Need]) -> list[Need]:
+        state = self.enter(j, state, iteration, needs)
+        item = self.items[j]
+        deep = (self.deep + [x for x in needs if x.distance > 1]) if iteration else []
+        if item.compound:
+            return [x for a in item.accesses for x in self.unmet(j, a, state, iteration, deep)]
+        out: list[Need] = []
+        index = j + iteration * len(self.items)
+        for step in item.steps:
+            if step.kind == 'op':
+                for a in step.accesses:
+                    out += self.unmet(j, a, state, iteration, deep)
+                state.did(P[step.pipe], index)
+            else:
+                state.step(step)
+        return out
+
+    def unmet(self, j: int, now: Access, state: State, iteration: int, deep: list[Need]) -> list[Need]:
+        """Earlier accesses nothing orders before this one."""
+        out = []
+        q = P[now.pipe]
+        n = len(self.items)
+        for i in range(n if iteration else j):
+            for was in self.items[i].accesses:
+                p = P[was.pipe]
+                if p == S or was.pipe in now.covers or now.pipe in was.released or not conflicting(was, now) or p == q and self.in_order(was, now):
+                    continue
+                if not iteration:
+                    if state.know[q][p] < i and (self.same(was, now) or self.apart(was, now)):
+                        out.append(Need(p, q, i))
+                elif state.know[q][p] < i:
+                    distance = self.apart(was, now)
+                    if distance is None or distance > 1 and self.known(state.know[q][p], i, p, q, distance, deep):
+                        continue
+                    out.append(Need(p, q, i, distance))
+        return out
+
+    @staticmethod
+    def known(know: int, i: int, p: int, q: int, distance: int, deep: list[Need]) -> bool:
+        return know >= 0 or any((x.src, x.dst) == (p, q) and (x.distance < distance or x.distance == distance and x.item >= i) for x in deep)
+
+    def in_order(self, was: Access, now: Access) -> bool:
+        """Does the hardware order these two accesses of one pipe?"""
+        return now.pipe == 'V' and not self.owner.ctx.chip.needs_v_barrier or was.ordered and now.ordered
+
+    def same(self, was: Access, now: Access) -> bool:
+        return self.owner.cached((was, now), lambda: self.owner.overlap.same(was, now))
+
+    def apart(self, was: Access, now: Access) -> int | None:
+        if self.loop is None:
+            return None
+        loop = self.loop if isinstance(self.loop, For) else None
+        return self.owner.cached((was, now, id(self.loop)), lambda: self.owner.overlap.apart(was, now, loop, self.inner))
+
+
+class Analysis:
+    """One core: walks the blocks and leaves marks for the placer."""
+
+    def __init__(self, program: Program, ctx: PassContext, role: str, marks: dict[Path, Marks]):
+        self.program, self.ctx, self.role, self.marks = program, ctx, role, marks
+        inline = Lets(program)
+        self.overlap = Overlap(ranges(program, inline))
+        self.reader = Reader(program, inline, ctx.target)
+        self.memories = (*CUBE_SPACES,) if role == 'C' else ('UB',)
+        self.cache: dict = {}
+
+    def cached(self, key: tuple, compute):
+        found = self.cache.get(key, self)
+        if found is self:
+            found = self.cache[key] = compute()
+        return found
+
+    def mine(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        keep = lambda a: a.memory.startswith('GM:') or a.memory in self.memories  # noqa: E731
+        return tuple(s._replace(accesses=tuple(filter(keep, s.accesses))) if s.kind == 'op' else s for s in steps)
+
+    def elsewhere(self, s: Stmt) -> bool:
+        """A tile instruction of the other core."""
+        if isinstance(s, Store):
+            return self.program.buffers[s.buffer].space not in ('GM', 'VAR', *self.memories)
+        if not isinstance(s, Instr) or OPS[s.op].pipe in ('sync', 'S'):
+            return False
+        spaces = [self.program.buffers[a.buffer].space for a in s.args if isinstance(a, Region)]
+        first = next((x for x in spaces if x not in ('GM', 'VAR')), None)
+        return first is not None and first not in self.memories
+
+    def items(self, body: tuple[Stmt, ...], path: Path) -> list[Item]:
+        out: list[Item] = []
+        for k, s in enumerate(body):
+            at = (*path, k)
+            if isinstance(s, Scope):
+                if s.core == self.role:
+                    out += self.items(s.body, at)
+            elif isinstance(s, (For, While, If)):
+                out.append(self.compound(s, at))
+            elif not self.elsewhere(s):
+                steps = self.mine(self.reader.steps(s))
+                out.append(Item(at, s, steps, [a for x in steps for a in x.accesses], False, isinstance(s, Break)))
+        return out
+
+    def compound(self, s: For | While | If, at: Path) -> Item:
+        steps = self.mine(self.reader.head(s))
+        accesses = [a for x in steps for a in x.accesses]
+        drains: list[tuple[int, int]] = []
+        exits = False
+        if isinstance(s, If):
+            for k, body in enumerate((s.then, s.els)):
+                items = self.block(body, (*at, k), None)[0]
+                accesses += [a for i in items for a in i.accesses]
+                exits |= any(i.exits for i in items)
+        elif isinstance(s, For) and s.kind == 'parallel':
+            accesses += [a for i in self.items(s.body, (*at, 0)) for a in i.accesses]
+        else:
+            items, drains = self.block(s.body, (*at, 0), s)
+            accesses += [a for i in items for a in i.accesses]
+        return Item(at, s, (), list(dict.fromkeys(accesses)), True, exits, drains)
+
+    def block(self, body: tuple[Stmt, ...], path: Path, loop: For | While | None) -> tuple[list[Item], list[tuple[int, int]]]:
+        items = self.items(body, path)
+        inner = frozenset(s.var.name for s in walk(body) if isinstance(s, (For, Let)))
+        block = Block(self, items, loop, inner)
+        block.run()
+        return items, self.place(block, path, loop)
+
+    def place(self, block: Block, path: Path, loop: For | While | None) -> list[tuple[int, int]]:
+        """Marks for the needs of a block; returns the pipe pairs whose last flag covers the whole loop."""
+        drains = []
+        for item, needs in zip(block.items, block.needs):
+            here = self.mark(item.path)
+            here.barriers |= {PIPES[n.src] for n in needs if n.src == n.dst}
+            for n in (n for n in needs if n.src != n.dst):
+                p, q = PIPES[n.src], PIPES[n.dst]
+                if block.near:
+                    here.pairs.add((p, q))
+                    continue
+                if n.distance:
+                    flag = Carried(p, q, n.distance, loop)
+                    self.mark(path[:-1]).carried.append(flag)
+                    if not any(n.src in x.pipes for x in block.items[n.item + 1:]):
+                        drains.append((n.src, n.dst))
+                else:
+                    flag = Forward(p, q)
+                self.mark(block.items[n.item].path).sets.append(flag)
+                here.waits.append(flag)
+        return drains
+
+    def mark(self, path: Path) -> Marks:
+        return self.marks.setdefault(path, Marks())
+
+
+def run(program: Program, ctx: PassContext) -> Program:
+    program = hoist_loads(program)
+    marks: dict[Path, Marks] = {}
+    for role in ('C', 'V'):
+        Analysis(program, ctx, role, marks).block(program.body, (), None)
+    return Placer(program, ctx, marks).run()
