@@ -15,7 +15,8 @@ from .backends.profiler import Profiler, TensorSupplyType
 from .sim.options import Options
 from .sim.result import Launch
 
-__all__ = ['JITKernel', 'KernelParam', 'PassConfigKey', 'Profiler', 'TensorSupplyType', 'compile', 'determine_platform', 'jit', 'observe', 'on_launch']
+__all__ = ['JITKernel', 'KernelParam', 'PassConfigKey', 'Profiler', 'TensorSupplyType', 'compile', 'determine_platform', 'jit', 'observe',
+           'on_launch']
 
 TARGETS = {'auto': 'ascendc', 'ascendc': 'ascendc', 'pto': 'pto'}
 PLATFORMS = ('A2', 'A3', 'A5')
@@ -46,7 +47,8 @@ def determine_platform(platform: str = 'auto') -> str:
             return 'A3'
     found = str(platform).upper()
     if found not in PLATFORMS:
-        raise EnvironmentError_(f'{source}={platform!r} is no known chip', why='the machine room describes ' + ', '.join(PLATFORMS), instead='A2, A3 or A5')
+        raise EnvironmentError_(f'{source}={platform!r} is no known chip', why='the machine room describes ' + ', '.join(PLATFORMS),
+                                instead='A2, A3 or A5')
     return found
 
 
@@ -56,7 +58,8 @@ def _target(target: str) -> str:
         target = os.environ.get('TILETWIN_TARGET') or 'auto'
     found = TARGETS.get(target) if isinstance(target, str) else None
     if found is None:
-        raise DialectError(f'Target {target} is not supported', why='kernels are generated as AscendC or PTO source', instead='"auto", "ascendc" or "pto"')
+        raise DialectError(f'Target {target} is not supported', why='kernels are generated as AscendC or PTO source',
+                           instead='"auto", "ascendc" or "pto"')
     return found
 
 
@@ -70,7 +73,8 @@ def _configs(pass_configs: dict | None) -> dict[str, Any]:
     for key, value in (pass_configs or {}).items():
         name = key.value if isinstance(key, PassConfigKey) else key
         if name not in known:
-            raise DialectError(f'Invalid config option {name!r}', why='the compiler knows no pass of this name', instead='one of ' + ', '.join(sorted(known)))
+            raise DialectError(f'Invalid config option {name!r}', why='the compiler knows no pass of this name',
+                               instead='one of ' + ', '.join(sorted(known)))
         found[name] = value
     resolve(pass_configs)
     _refuse_developer_mode(found)
@@ -80,7 +84,8 @@ def _configs(pass_configs: dict | None) -> dict[str, Any]:
 def _refuse_developer_mode(configs: dict[str, Any]) -> None:
     on = [k for k in DEVELOPER_KEYS if configs.get(k)]
     if on:
-        raise UnsupportedError(f'{on[0]}=True', why='this version runs the expert half of the dialect: flags, scopes and addresses are what the kernel says',
+        raise UnsupportedError(f'{on[0]}=True',
+                               why='this version runs the expert half of the dialect: flags, scopes and addresses are what the kernel says',
                                instead='pass_configs=EXPERT, and flags and barriers in the kernel')
 
 
@@ -92,7 +97,8 @@ def strict_shapes() -> bool:
 class JITKernel:
     """A compiled kernel. Calling it launches on the simulator; `launch_record` judges the last call."""
 
-    def __init__(self, func: Any, out_idx: Any = None, workspace_idx: Any = None, target: str = 'auto', platform: str = 'auto', pass_configs: dict | None = None,
+    def __init__(self, func: Any, out_idx: Any = None, workspace_idx: Any = None, target: str = 'auto', platform: str = 'auto',
+                 pass_configs: dict | None = None,
                  verbose: bool = False):
         from .language.entry import program_of
 
@@ -139,7 +145,8 @@ class JITKernel:
         """The tile program as text."""
         from .ir.printer import text
 
-        return f'# The tile program of {self.program.name} for {self.platform} ({self.target}); the simulator runs this, it is not AscendC.\n{text(self.program)}'
+        head = f'# The tile program of {self.program.name} for {self.platform} ({self.target}); the simulator runs this, it is not AscendC.'
+        return f'{head}\n{text(self.program)}'
 
     @property
     def kernel_source(self) -> str:
@@ -172,7 +179,8 @@ class JITKernel:
         return f'<JITKernel {self.program.name} on {self.platform} ({self.target})>'
 
 
-def compile(func: Any, out_idx: Any = None, workspace_idx: Any = None, execution_backend: str = 'cython', target: str = 'auto', target_host: Any = None,
+def compile(func: Any, out_idx: Any = None, workspace_idx: Any = None, execution_backend: str = 'cython', target: str = 'auto',
+            target_host: Any = None,
             platform: str = 'auto', verbose: bool = False, pass_configs: dict | None = None) -> JITKernel:
     """A kernel from a prim_func."""
     if not isinstance(func, Program) and not _is_prim_func(func):
@@ -203,7 +211,8 @@ class _Factory:
             found = self.kernels.get(key)
         except TypeError:
             bad = next((a for a in (*args, *kwargs.values()) if not _hashable(a)), None)
-            raise DialectTypeError(f'{self.func.__name__}: the argument {bad!r} is not hashable', why='compiled kernels are kept per arguments of the factory',
+            raise DialectTypeError(f'{self.func.__name__}: the argument {bad!r} is not hashable',
+                                   why='compiled kernels are kept per arguments of the factory',
                                    instead='a tuple instead of a list, numbers and strings instead of tensors') from None
         if found is None:
             found = self.kernels[key] = self._compile(args, kwargs)
@@ -212,7 +221,8 @@ class _Factory:
     def _compile(self, args: tuple, kwargs: dict) -> JITKernel:
         made = self.func(*args, **kwargs)
         if isinstance(made, JITKernel) or not _is_prim_func(made):
-            raise DialectTypeError(f'{self.func.__name__} returned {type(made).__name__}', why='a factory returns the prim_func it defines', instead='return main')
+            raise DialectTypeError(f'{self.func.__name__} returned {type(made).__name__}', why='a factory returns the prim_func it defines',
+                                   instead='return main')
         kernel = JITKernel(made, **self.options)
         if self.debug_root_path is not None:
             os.makedirs(self.debug_root_path, exist_ok=True)
@@ -234,10 +244,12 @@ def _is_prim_func(value: Any) -> bool:
     return type(value).__name__ == 'PrimFunc'
 
 
-def jit(func: Callable | None = None, *, out_idx: Any = None, workspace_idx: Any = None, target: str = 'auto', target_host: Any = None, platform: str = 'auto',
+def jit(func: Callable | None = None, *, out_idx: Any = None, workspace_idx: Any = None, target: str = 'auto', target_host: Any = None,
+        platform: str = 'auto',
         execution_backend: str = 'cython', verbose: bool = False, pass_configs: dict | None = None, debug_root_path: str | None = None):
     """Decorator of a factory that returns a prim_func."""
-    options = {'out_idx': out_idx, 'workspace_idx': workspace_idx, 'target': target, 'platform': platform, 'pass_configs': pass_configs, 'verbose': verbose}
+    options = {'out_idx': out_idx, 'workspace_idx': workspace_idx, 'target': target, 'platform': platform, 'pass_configs': pass_configs,
+               'verbose': verbose}
     _target(target)
     _configs(pass_configs)
     if func is None:

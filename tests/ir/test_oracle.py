@@ -110,8 +110,10 @@ def line(program, s):
                 f'transA={str(at["transpose_A"]).lower()}, transB={str(at["transpose_B"]).lower()}, init={E.text(s.args[3])}}}')
     if s.op == 'reduce':
         at = s.attrs
-        return f'vec reduce_{at["kind"]} {run(program, s.args[0])}, {run(program, s.args[1])} {{dtype={dtype}, M={at["M"]}, N={at["N"]}, dim={at["dim"]}, clear={at["clear"]}}}'
-    operands = [element(program, a) if isinstance(a, Region) and a.form == 'element' else run(program, a) if isinstance(a, Region) else E.text(a) for a in s.args]
+        operands = f'{run(program, s.args[0])}, {run(program, s.args[1])}'
+        return f'vec reduce_{at["kind"]} {operands} {{dtype={dtype}, M={at["M"]}, N={at["N"]}, dim={at["dim"]}, clear={at["clear"]}}}'
+    operands = [element(program, a) if isinstance(a, Region) and a.form == 'element' else run(program, a) if isinstance(a, Region) else E.text(a)
+                for a in s.args]
     count = E.text(E.product(s.args[0].extents))
     tmpl = f" {{tmpl='Fill<{dtype}>'}}" if s.op == 'fill' else ''
     return f'vec {s.op} {", ".join([*operands, count])}{tmpl}'
@@ -129,5 +131,6 @@ def test_program_equals_what_the_real_front_end_hands_to_the_passes(name, tmp_pa
     for core, expected in first['program'].items():
         ours, theirs = keys(normal(program, program.body, {'AIC': 'C', 'AIV': 'V'}.get(core))), keys(expected)
         assert [k for k, _ in ours] == [k for k, _ in theirs], [(a, b) for (ka, a), (kb, b) in zip(ours, theirs) if ka != kb][:3]
-    assert [(b.name, SPACE.get(b.space, b.space), b.dtype, list(b.dims)) for b in program.on_chip('UB', 'L1', 'L0A', 'L0B', 'L0C', 'SHARED', 'FRAGMENT')] == \
+    assert [(b.name, SPACE.get(b.space, b.space), b.dtype, list(b.dims)) for b in program.on_chip('UB', 'L1', 'L0A', 'L0B', 'L0C', 'SHARED',
+                                                                                                  'FRAGMENT')] == \
         [(a['name'], a['scope'], a['dtype'], a['elements']) for a in first['allocations']]

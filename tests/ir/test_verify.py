@@ -17,7 +17,8 @@ def buffer(name, space, shape, dtype='float16', **more):
 
 
 def at(name, starts, extents, form='region'):
-    return Region(name, tuple(Const(s) if isinstance(s, int) else s for s in starts), tuple(Const(e) if isinstance(e, int) else e for e in extents), form)
+    return Region(name, tuple(Const(s) if isinstance(s, int) else s for s in starts), tuple(Const(e) if isinstance(e, int) else e for e in extents),
+                  form)
 
 
 def whole(name, *extents):
@@ -25,8 +26,10 @@ def whole(name, *extents):
 
 
 BUFFERS = [buffer('A', 'GM', (128, 64)), buffer('F', 'GM', (128, 64), 'float32'), buffer('l1', 'L1', (32, 64)), buffer('l1t', 'L1', (64, 32)),
-           buffer('a0', 'L0A', (32, 64)), buffer('b0', 'L0B', (64, 32)), buffer('c0', 'L0C', (32, 32), 'float32'), buffer('u', 'UB', (32, 64), 'float32'),
-           buffer('h', 'UB', (32, 64)), buffer('c', 'UB', (32,), 'float32'), buffer('mask', 'UB', (256,), 'uint8'), buffer('n', 'VAR', (1,), 'int32', init=0)]
+           buffer('a0', 'L0A', (32, 64)), buffer('b0', 'L0B', (64, 32)), buffer('c0', 'L0C', (32, 32), 'float32'), buffer('u', 'UB', (32, 64),
+                                                                                                                          'float32'),
+           buffer('h', 'UB', (32, 64)), buffer('c', 'UB', (32,), 'float32'), buffer('mask', 'UB', (256,), 'uint8'), buffer('n', 'VAR', (1,), 'int32',
+                                                                                                                           init=0)]
 COPY = {'relu': False, 'transpose': False, 'pad': None}
 GEMM = {'M': 32, 'N': 32, 'K': 64, 'transpose_A': False, 'transpose_B': False}
 
@@ -50,7 +53,8 @@ def good_body():
 
 def program(*extra, buffers=(), drop=(), launch=None, body=None):
     known = {b.name: b for b in [*BUFFERS, *buffers] if b.name not in drop}
-    return Program('main', ('A', 'F'), known, launch or Launch(Var('cid'), Var('vid'), Const(4), 'cid_vid'), (good_body() if body is None else body) + extra, {}, Span('kernel.py', 1))
+    return Program('main', ('A', 'F'), known, launch or Launch(Var('cid'), Var('vid'), Const(4), 'cid_vid'),
+                   (good_body() if body is None else body) + extra, {}, Span('kernel.py', 1))
 
 
 def test_a_valid_program_passes_and_is_returned():
@@ -74,11 +78,14 @@ BROKEN = {
     'empty slice': ('region', program(instr('exp', at('u', (0, 0), (0, 64)), at('u', (0, 0), (1, 64)))), 'extent 0'),
     'odd form': ('region', program(instr('exp', at('u', (0, 0), (1, 64), 'slice'), at('u', (0, 0), (1, 64)))), "form 'slice'"),
     'vector op on L1': ('operand-space', program(instr('exp', L1, L1)), 'l1 is in L1, but exp works on UB'),
-    'gemm on UB': ('operand-space', program(instr('gemm_v0', H, whole('l1t', 64, 32), whole('c0', 32, 32), Const(True, 'bool'), **GEMM)), 'h is in UB, but gemm_v0 works on L1'),
+    'gemm on UB': ('operand-space', program(instr('gemm_v0', H, whole('l1t', 64, 32), whole('c0', 32, 32), Const(True, 'bool'), **GEMM)),
+                   'h is in UB, but gemm_v0 works on L1'),
     'no data path': ('copy-route', program(instr('copy', L1, H, **COPY)), 'no data path L1 -> UB'),
     'converting load': ('copy-route', program(instr('copy', at('F', (0, 0), (32, 64)), L1, **COPY)), 'copy of float32 F to float16 l1'),
-    'gemm shape': ('cube-shape', program(instr('gemm_v0', L1, whole('l1t', 64, 32), whole('c0', 32, 32), Const(True, 'bool'), **GEMM | {'K': 32})), 'K=32'),
-    'gemm types': ('cube-shape', program(instr('mma', whole('a0', 32, 64), whole('b1', 64, 32), whole('c0', 32, 32), Const(True, 'bool'), M=32, N=32, K=64),
+    'gemm shape': ('cube-shape', program(instr('gemm_v0', L1, whole('l1t', 64, 32), whole('c0', 32, 32), Const(True, 'bool'), **GEMM | {'K': 32})),
+                   'K=32'),
+    'gemm types': ('cube-shape', program(instr('mma', whole('a0', 32, 64), whole('b1', 64, 32), whole('c0', 32, 32), Const(True, 'bool'), M=32, N=32,
+                                               K=64),
                                          buffers=[buffer('b1', 'L0B', (64, 32), 'int8')]), 'mma of float16 by int8 into float32'),
     'undefined name': ('defined-before-use', program(Store('n', (Const(0),), Var('y'), AT)), 'y is used where it is not defined'),
     'name after its block': ('defined-before-use', program(Store('n', (Const(0),), Var('x'), AT)), 'x is used where it is not defined'),
@@ -91,7 +98,8 @@ BROKEN = {
     'view across memories': ('buffers', program(buffers=[buffer('q', 'UB', (8,), alias_of='l1')]), 'q views l1'),
     'layout in UB': ('buffers', program(buffers=[buffer('q', 'UB', (8, 16), layout='zN')]), 'has a layout'),
     'parameter on chip': ('buffers', replace(program(), params=('u',)), 'parameter u is not a GM buffer'),
-    'scalar load from L0A': ('scalar-access', program(Store('n', (Const(0),), Load('a0', (Const(0), Const(0)), 'float16'), AT)), 'scalar access to a0 in L0A'),
+    'scalar load from L0A': ('scalar-access', program(Store('n', (Const(0),), Load('a0', (Const(0), Const(0)), 'float16'), AT)),
+                             'scalar access to a0 in L0A'),
     'scalar rank': ('scalar-access', program(Store('u', (Const(0),), Const(1.0, 'float32'), AT)), '2 dimensions but 1 indices'),
     'break outside a loop': ('control', program(Break(AT)), 'break outside a loop'),
     'break in an if outside a loop': ('control', program(If(Const(True, 'bool'), (Break(AT),), (), AT)), 'break outside a loop'),
@@ -106,7 +114,8 @@ BROKEN = {
     'barrier pipe': ('pipes', program(instr('pipe_barrier', 'X')), 'pipe_barrier X'),
     'cross flag pipe': ('pipes', program(instr('set_cross_flag', 'ALL', Const(0), mode=2)), 'set_cross_flag ALL'),
     'cross wait pipe': ('pipes', program(instr('wait_cross_flag', Const(0), 'X')), 'wait_cross_flag X'),
-    'float index': ('integer-index', program(instr('exp', at('u', (Const(1.0, 'float32'), 0), (1, 64)), at('u', (0, 0), (1, 64)))), 'float expression'),
+    'float index': ('integer-index', program(instr('exp', at('u', (Const(1.0, 'float32'), 0), (1, 64)), at('u', (0, 0), (1, 64)))),
+                    'float expression'),
 }
 
 
@@ -122,10 +131,13 @@ def test_broken_rule_is_named_with_line_and_pass(case):
 
 ASCENDC = {
     'converting DMA': ('copy-type', program(instr('copy', at('A', (0, 0), (32, 64)), U, **COPY)), 'copy of float16 A to float32 u'),
-    'short comparison': ('compare-bytes', program(instr('compare', at('mask', (0,), (8,)), at('u', (0, 0), (1, 32)), at('u', (1, 0), (1, 32)), 'GT')), 'Compare alignment error'),
-    'short scalar comparison': ('compare-bytes', program(instr('compare_scalar', at('mask', (0,), (8,)), at('u', (0, 0), (1, 32)), Const(0.0, 'float32'), 'GT')), 'CompareScalar alignment error'),
+    'short comparison': ('compare-bytes', program(instr('compare', at('mask', (0,), (8,)), at('u', (0, 0), (1, 32)), at('u', (1, 0), (1, 32)), 'GT')),
+                         'Compare alignment error'),
+    'short scalar comparison': ('compare-bytes', program(instr('compare_scalar', at('mask', (0,), (8,)), at('u', (0, 0), (1, 32)),
+                                                               Const(0.0, 'float32'), 'GT')), 'CompareScalar alignment error'),
     'row_expand_mul': ('row-expand-mul', program(instr('row_expand_mul', U, U, whole('c', 32))), 'TROWEXPANDMUL'),
-    'reduced pitch': ('reduce-pitch', program(instr('reduce', whole('c', 32), U, kind='sum', dim=-1, clear=True, M=32, N=60, cols=64, real_shape=(Const(32), Const(60)))), '60 valid elements out of 64'),
+    'reduced pitch': ('reduce-pitch', program(instr('reduce', whole('c', 32), U, kind='sum', dim=-1, clear=True, M=32, N=60, cols=64,
+                                                    real_shape=(Const(32), Const(60)))), '60 valid elements out of 64'),
 }
 
 

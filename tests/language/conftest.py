@@ -30,7 +30,8 @@ s = T.alloc_shared((32, 64), 'float32')
 f = T.alloc_fragment((32, 32), 'float32')
 var = T.alloc_var('int32', init=0)"""
 
-PARAMETERS = "A: T.Tensor((100, 72), 'float32'), B: T.Tensor((2, 128, 4, 64), 'float32'), H: T.Tensor((128, 64), 'float16'), I: T.Tensor((64,), 'int32'), p: T.int32, q: T.float32"
+PARAMETERS = ("A: T.Tensor((100, 72), 'float32'), B: T.Tensor((2, 128, 4, 64), 'float32'), H: T.Tensor((128, 64), 'float16'), "
+              "I: T.Tensor((64,), 'int32'), p: T.int32, q: T.float32")
 
 
 class Source:
@@ -47,8 +48,10 @@ class Source:
         spec.loader.exec_module(module)
         return module
 
-    def kernel(self, body: str, parameters: str = PARAMETERS, frame: str = 'T.Kernel(4, is_npu=True) as (cid, vid)', before: str = '', allocations: str = ALLOCATIONS):
-        text = ['import tiletwin.language as T', 'from tiletwin.intrinsics import *', before, '@T.prim_func', f'def main({parameters}):', f'    with {frame}:',
+    def kernel(self, body: str, parameters: str = PARAMETERS, frame: str = 'T.Kernel(4, is_npu=True) as (cid, vid)', before: str = '',
+               allocations: str = ALLOCATIONS):
+        text = ['import tiletwin.language as T', 'from tiletwin.intrinsics import *', before, '@T.prim_func', f'def main({parameters}):',
+                f'    with {frame}:',
                 textwrap.indent(allocations, ' ' * 8), textwrap.indent(textwrap.dedent(body).strip('\n'), ' ' * 8), '']
         return self.module('\n'.join(text)).main.program
 

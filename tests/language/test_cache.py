@@ -57,8 +57,9 @@ def test_another_process_reads_it_from_disk(source, traced):
     cache._programs.clear()
     program = make(source, 32).program
     assert len(traced) == 1
-    code = ("from tiletwin.language import entry\nimport sys\nentry.trace = lambda f: sys.exit('traced')\nimport importlib.util as u\n"
-            f"s = u.spec_from_file_location('cached', {str(source.folder / 'cached.py')!r}); m = u.module_from_spec(s); s.loader.exec_module(m)\nprint(m.make(32).program.name)")
+    path = str(source.folder / 'cached.py')
+    code = ("import sys\nimport importlib.util as u\nfrom tiletwin.language import entry\nentry.trace = lambda f: sys.exit('traced')\n"
+            f"s = u.spec_from_file_location('cached', {path!r}); m = u.module_from_spec(s); s.loader.exec_module(m)\nprint(m.make(32).program.name)")
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)})
     assert (done.returncode, done.stdout.strip()) == (0, program.name), done.stderr
 
@@ -128,7 +129,8 @@ def test_disable_traces_every_time_and_clear_forgets(source, traced):
     assert len(traced) == 3
 
 
-@pytest.mark.parametrize('head', ['import random\nhalf2 = random.random', 'import os\nhalf2 = lambda: os.environ["X"]', 'half2 = object()'], ids=['random', 'environ', 'object'])
+@pytest.mark.parametrize('head', ['import random\nhalf2 = random.random', 'import os\nhalf2 = lambda: os.environ["X"]', 'half2 = object()'],
+                         ids=['random', 'environ', 'object'])
 def test_what_has_no_stable_text_is_never_kept(source, traced, monkeypatch, head):
     monkeypatch.setenv('X', '1')
     text = TEXT.format(**BASE | {'head': head}).replace('touch(u)\n', 'touch(u)\n            half2\n')

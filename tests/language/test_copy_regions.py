@@ -6,8 +6,13 @@ from hypothesis import strategies as st
 
 from tiletwin.ir import expr as E
 
-PARAMETERS = "A: T.Tensor((100, 72), 'float32'), B: T.Tensor((2, 8, 128, 64), 'float32'), D: T.Tensor((2, 128, 4, 64), 'float32'), H: T.Tensor((100, 72), 'float16'), b: T.int32, h: T.int32, s0: T.int32"
-ALLOCATIONS = "U = T.alloc_ub((32, 64), 'float32')\nL1 = T.alloc_L1((32, 64), 'float16')\nL0C = T.alloc_L0C((16, 16), 'float32')\nV = T.alloc_ub((64,), 'float32')"
+PARAMETERS = ("A: T.Tensor((100, 72), 'float32'), B: T.Tensor((2, 8, 128, 64), 'float32'), D: T.Tensor((2, 128, 4, 64), 'float32'), "
+              "H: T.Tensor((100, 72), 'float16'), b: T.int32, h: T.int32, s0: T.int32")
+ALLOCATIONS = """\
+U = T.alloc_ub((32, 64), 'float32')
+L1 = T.alloc_L1((32, 64), 'float16')
+L0C = T.alloc_L0C((16, 16), 'float32')
+V = T.alloc_ub((64,), 'float32')"""
 # statement -> (source form, starts, extents), (destination form, starts, extents)
 ROWS = {
     'T.copy(A[64, 0], U)': (('element', '64, 0', '32, 64'), ('buffer', '0, 0', '32, 64')),
@@ -44,7 +49,8 @@ class Side:
 
 
 def sides(form):
-    return st.integers(1, 4).flatmap(lambda rank: st.builds(lambda e: Side(form, (0,) * rank, () if form == 'element' else tuple(e)), st.lists(st.integers(1, 9), min_size=rank, max_size=rank)))
+    return st.integers(1, 4).flatmap(lambda rank: st.builds(lambda e: Side(form, (0,) * rank, () if form == 'element' else tuple(e)),
+                                                            st.lists(st.integers(1, 9), min_size=rank, max_size=rank)))
 
 
 @given(sides('region'), st.one_of(sides('region'), sides('element')))

@@ -13,7 +13,8 @@ TEXT = '''import tiletwin.language as T
 
 def add(n=64, dtype='float32'):
     @T.prim_func
-    def main(A: T.Tensor((32, n), dtype), B: T.Tensor((32, n), dtype), W: T.Tensor((4, n), dtype), C: T.Tensor((32, n), dtype), D: T.Tensor((32, n), dtype), s: T.float32):
+    def main(A: T.Tensor((32, n), dtype), B: T.Tensor((32, n), dtype), W: T.Tensor((4, n), dtype), C: T.Tensor((32, n), dtype),
+             D: T.Tensor((32, n), dtype), s: T.float32):
         with T.Kernel(4, is_npu=True) as (cid, vid):
             a = T.alloc_ub((4, n), dtype)
             b = T.alloc_ub((4, n), dtype)
@@ -35,7 +36,8 @@ def add(n=64, dtype='float32'):
 
 def double(shape):
     m, n, k = T.symbolic('m'), T.symbolic('n'), T.symbolic('k')
-    table = {'plain': ((m,), (m,)), 'double': ((m * 2,), (m,)), 'both': ((m,), (m * 2,)), 'affine': ((m * 2 + 8,), (m,)), 'unknown': ((32,), (k,)), 'square': ((m * m,), (m,))}
+    table = {'plain': ((m,), (m,)), 'double': ((m * 2,), (m,)), 'both': ((m,), (m * 2,)), 'affine': ((m * 2 + 8,), (m,)),
+             'unknown': ((32,), (k,)), 'square': ((m * m,), (m,))}
     source, target = table[shape]
 
     @T.prim_func
@@ -119,7 +121,8 @@ def test_wrong_arguments_name_the_parameter_and_run_nothing(factories, tensors):
         ((a, torch.cat([b, b]), 1.0), 'Buffer shape mismatch for parameter B'),
         ((a, b.reshape(-1), 1.0), '2 dimensions expected'),
         ((a, b.to('meta'), 1.0), 'Buffer device mismatch'), ((a.to('meta'), b.to('meta'), 1.0), 'Buffer device mismatch for parameter A'),
-        ((a, b.numpy(), 1.0), 'parameter `B` is a tensor, got ndarray'), ((a, b, True), 'scalar of type float32'), ((a, b, 'x'), 'scalar of type float32'),
+        ((a, b.numpy(), 1.0), 'parameter `B` is a tensor, got ndarray'), ((a, b, True), 'scalar of type float32'),
+        ((a, b, 'x'), 'scalar of type float32'),
         ((a, None, 1.0), 'parameter `B` is a tensor'),
     ]
     for args, text in table:
@@ -144,16 +147,21 @@ def test_symbolic_dims_follow_from_the_inputs(factories, shape, given, made):
     assert y.shape == (made,) and torch.equal(y[:64], x[:64] * 2)
 
 
-@pytest.mark.parametrize('shape, given, text', [('double', 129, 'cannot solve'), ('unknown', 32, 'Unfounded symbolic var: k'), ('square', 65, 'cannot solve')])
+@pytest.mark.parametrize('shape, given, text', [('double', 129, 'cannot solve'), ('unknown', 32, 'Unfounded symbolic var: k'),
+                                                ('square', 65, 'cannot solve')])
 def test_dims_that_do_not_follow_are_refused(factories, shape, given, text):
     assert text in call(compile(factories.double(shape), out_idx=1), torch.zeros(given))
 
 
 BAD_ARGUMENTS = {
-    'out_idx beyond': ({'out_idx': 6}, 'out_idx=6'), 'out_idx before': ({'out_idx': -7}, 'out_idx=-7'), 'out_idx kind': ({'out_idx': 'C'}, "out_idx is 'C'"),
-    'out_idx bool': ({'out_idx': True}, 'out_idx is True'), 'twice': ({'out_idx': [3, -3]}, 'twice'), 'both': ({'out_idx': 3, 'workspace_idx': [3]}, 'an output and a workspace'),
-    'scalar output': ({'out_idx': 5}, 'is a scalar'), 'target': ({'target': 'cuda'}, 'Target cuda is not supported'), 'platform': ({'platform': 'A9'}, 'no known chip'),
-    'config key': ({'pass_configs': {'tl.ascend_auto_snyc': True}}, 'Invalid config option'), 'config kind': ({'pass_configs': ['tl.Simplify']}, 'pass_configs is'),
+    'out_idx beyond': ({'out_idx': 6}, 'out_idx=6'), 'out_idx before': ({'out_idx': -7}, 'out_idx=-7'), 'out_idx kind': ({'out_idx': 'C'},
+                                                                                                                         "out_idx is 'C'"),
+    'out_idx bool': ({'out_idx': True}, 'out_idx is True'), 'twice': ({'out_idx': [3, -3]}, 'twice'), 'both': ({'out_idx': 3, 'workspace_idx': [3]},
+                                                                                                               'an output and a workspace'),
+    'scalar output': ({'out_idx': 5}, 'is a scalar'), 'target': ({'target': 'cuda'}, 'Target cuda is not supported'), 'platform': ({'platform': 'A9'},
+                                                                                                                                   'no known chip'),
+    'config key': ({'pass_configs': {'tl.ascend_auto_snyc': True}}, 'Invalid config option'), 'config kind': ({'pass_configs': ['tl.Simplify']},
+                                                                                                              'pass_configs is'),
 }
 
 
@@ -171,8 +179,10 @@ def test_config_keys_are_strings_or_members(factories):
         assert kernel.pass_configs == {PassConfigKey(key).value: False}
 
 
-@pytest.mark.parametrize('environment, given, found', [({}, 'auto', 'A3'), ({'TL_PLATFORM': 'A2'}, 'auto', 'A2'), ({'TILETWIN_ARCH': 'a5'}, 'auto', 'A5'),
-                                                       ({'TL_PLATFORM': 'A2', 'TILETWIN_ARCH': 'a5'}, 'auto', 'A2'), ({'TL_PLATFORM': 'A2'}, 'A3', 'A3')], ids=str)
+@pytest.mark.parametrize('environment, given, found', [({}, 'auto', 'A3'), ({'TL_PLATFORM': 'A2'}, 'auto', 'A2'), ({'TILETWIN_ARCH': 'a5'}, 'auto',
+                                                                                                                   'A5'),
+                                                       ({'TL_PLATFORM': 'A2', 'TILETWIN_ARCH': 'a5'}, 'auto', 'A2'), ({'TL_PLATFORM': 'A2'}, 'A3',
+                                                                                                                      'A3')], ids=str)
 def test_platform_order(monkeypatch, environment, given, found):
     for name in ('TL_PLATFORM', 'TILETWIN_ARCH'):
         monkeypatch.delenv(name, raising=False)

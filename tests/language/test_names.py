@@ -12,9 +12,11 @@ FINE = {
         ('for i in range(4):\n    for i, j in T.Parallel(32, 64):\n        u[i, j] = 0.0\n    I[i] = 2',
          ['for i in 0:+4:', '  for i_1 in 0:+32 parallel:', '    for j in 0:+64 parallel:', '      store UB u[i_1, j] = 0.0', '  store GM I[i] = 2']),
     'a loop variable shadows a let':
-        ('x = p + 1\nfor x in range(4):\n    I[x] = 0\nI[x] = 1', ['let x: int32 = p+1', 'for x_1 in 0:+4:', '  store GM I[x_1] = 0', 'store GM I[x] = 1']),
+        ('x = p + 1\nfor x in range(4):\n    I[x] = 0\nI[x] = 1', ['let x: int32 = p+1', 'for x_1 in 0:+4:', '  store GM I[x_1] = 0',
+                                                                   'store GM I[x] = 1']),
     'the same name in two loops': ('for k in range(2):\n    x = k * 2\n    I[x] = 0\nfor k in range(2):\n    x = k * 3\n    I[x] = 1',
-                                   ['for k in 0:+2:', '  let x: int32 = k*2', '  store GM I[x] = 0', 'for k_1 in 0:+2:', '  let x_1: int32 = k_1*3', '  store GM I[x_1] = 1']),
+                                   ['for k in 0:+2:', '  let x: int32 = k*2', '  store GM I[x] = 0', 'for k_1 in 0:+2:', '  let x_1: int32 = k_1*3',
+                                    '  store GM I[x_1] = 1']),
     'a name rebound and used inside one block':
         ('x = p\nif p > 1:\n    x = p * 2\n    I[x] = 0', ['if p > 1:', '  let x: int32 = p*2', '  store GM I[x] = 0']),
     'a variable changes across blocks': ('x = T.alloc_var("int32", init=1)\nfor k in range(4):\n    if k > p:\n        x = k\n    x += 1\nI[x] = 0',
@@ -34,7 +36,8 @@ def test_scoping(source, case):
 REFUSED = {
     'a Python constant rebound in an if': ('x = 0\nif cid > 2:\n    x = 1\nI[cid] = x', 'is read after that block', 'I[cid] = x'),
     'an expression rebound in an if': ('x = cid + 1\nif cid > 2:\n    x = cid * 2\nI[cid] = x', 'is read after that block', 'I[cid] = x'),
-    'a constant rebound in one branch, read in the other': ('x = 0\nif cid > 2:\n    x = 1\nelse:\n    I[cid] = x', 'is read after that block', 'I[cid] = x'),
+    'a constant rebound in one branch, read in the other': ('x = 0\nif cid > 2:\n    x = 1\nelse:\n    I[cid] = x', 'is read after that block',
+                                                            'I[cid] = x'),
     'a constant rebound in a loop': ('x = 0\nfor k in range(4):\n    x = 1\nI[cid] = x', 'is read after that block', 'I[cid] = x'),
     'a counter in a loop': ('x = 0\nfor k in range(4):\n    I[k] = x\n    x = x + 1', 'is read and then rebound', 'x = x + 1'),
     'an augmented counter in a loop': ('x = 0\nfor k in range(4):\n    x += 1', 'is read and then rebound', 'x += 1'),
@@ -63,4 +66,5 @@ def test_a_tile_is_called_after_the_first_name_it_gets(source):
 
 def test_scalar_parameters_keep_their_name_in_macros(source):
     before = '@T.macro\ndef store(dst, value):\n    twice = value * 2\n    dst[0] = twice\n'
-    assert source.statements('store(I, p)\nstore(I, 4)', before=before, allocations='') == ['let twice: int32 = p*2', 'store GM I[0] = twice', 'store GM I[0] = 8']
+    assert source.statements('store(I, p)\nstore(I, 4)', before=before, allocations='') == ['let twice: int32 = p*2', 'store GM I[0] = twice',
+                                                                                            'store GM I[0] = 8']

@@ -190,20 +190,22 @@ def test_frames_refused(source, frame):
         source.kernel('T.barrier_all()', frame=frame, allocations='')
 
 
+IN_FRAME = '    with T.Kernel(1, is_npu=True) as (c, v):\n        '
+ONE = '@T.prim_func\ndef main(A: T.Tensor((8,), "int32")):\n'
+ALLOCATING = '@T.macro\ndef m(x):\n    t = T.alloc_ub((8,), "int32")\n    T.copy(x, t)\n'
+POSTPONED = ('from __future__ import annotations\ndef f(n):\n    @T.prim_func\n    def main(A: T.Tensor((n,), "int32")):\n'
+             '        with T.Kernel(1, is_npu=True) as (c, v):\n            pass\n    return main\nf(3)\n')
 FUNCTIONS = {
-    'no kernel frame': ('@T.prim_func\ndef main(A: T.Tensor((8,), "int32")):\n    A[0] = 1\n', ValueError, 'no T.Kernel'),
-    'code before the frame': ('@T.prim_func\ndef main(A: T.Tensor((8,), "int32")):\n    T.barrier_all()\n    with T.Kernel(1, is_npu=True) as (c, v):\n        pass\n', ValueError, 'outside T.Kernel'),
-    'no annotation': ('@T.prim_func\ndef main(A):\n    with T.Kernel(1, is_npu=True) as (c, v):\n        pass\n', TypeError, 'not annotated'),
-    'a default': ('@T.prim_func\ndef main(A: T.int32 = 3):\n    with T.Kernel(1, is_npu=True) as (c, v):\n        pass\n', TypeError, 'parameter `A`'),
-    'a bad extent': ('@T.prim_func\ndef main(A: T.Tensor((8.5,), "int32")):\n    with T.Kernel(1, is_npu=True) as (c, v):\n        pass\n', TypeError, '8.5'),
+    'no kernel frame': (f'{ONE}    A[0] = 1\n', ValueError, 'no T.Kernel'),
+    'code before the frame': (f'{ONE}    T.barrier_all()\n{IN_FRAME}pass\n', ValueError, 'outside T.Kernel'),
+    'no annotation': (f'@T.prim_func\ndef main(A):\n{IN_FRAME}pass\n', TypeError, 'not annotated'),
+    'a default': (f'@T.prim_func\ndef main(A: T.int32 = 3):\n{IN_FRAME}pass\n', TypeError, 'parameter `A`'),
+    'a bad extent': (f'@T.prim_func\ndef main(A: T.Tensor((8.5,), "int32")):\n{IN_FRAME}pass\n', TypeError, '8.5'),
     'outside a kernel': ('T.copy(None, None)\n', TypeError, 'must be a tensor'),
     'options': ('@T.prim_func(private=True)\ndef main(A: T.int32):\n    pass\n', TypeError, 'private'),
-    'a macro that calls itself': ('@T.macro\ndef m(x):\n    m(x)\n@T.prim_func\ndef main(A: T.Tensor((8,), "int32")):\n    with T.Kernel(1, is_npu=True) as (c, v):\n        m(A)\n',
-                                  AssertionError, 'calls itself'),
-    'a macro that allocates, twice': ('@T.macro\ndef m(x):\n    t = T.alloc_ub((8,), "int32")\n    T.copy(x, t)\n@T.prim_func\ndef main(A: T.Tensor((8,), "int32")):\n'
-                                      '    with T.Kernel(1, is_npu=True) as (c, v):\n        m(A)\n        m(A)\n', ValueError, 'Duplicate buffer name found: t'),
-    'a postponed annotation': ('from __future__ import annotations\ndef f(n):\n    @T.prim_func\n    def main(A: T.Tensor((n,), "int32")):\n        with T.Kernel(1, is_npu=True) as (c, v):\n'
-                               '            pass\n    return main\nf(3)\n', ValueError, 'postponed annotation'),
+    'a macro that calls itself': (f'@T.macro\ndef m(x):\n    m(x)\n{ONE}{IN_FRAME}m(A)\n', AssertionError, 'calls itself'),
+    'a macro that allocates, twice': (f'{ALLOCATING}{ONE}{IN_FRAME}m(A)\n        m(A)\n', ValueError, 'Duplicate buffer name found: t'),
+    'a postponed annotation': (POSTPONED, ValueError, 'postponed annotation'),
 }
 
 
@@ -211,11 +213,23 @@ FUNCTIONS = {
 def test_functions_refused(source, case):
     text, also, message = FUNCTIONS[case]
     future, rest = ('from __future__ import annotations\n', text.split('\n', 1)[1]) if text.startswith('from __future__') else ('', text)
-    with pytest.raises(also, match=re.escape(message)):
+    with pytest.raises(also, match=re.escape(message)) as caught:
         source.module(f'{future}import tiletwin.language as T\n{rest}')
+    assert caught.value.where is not None
 
 
 def test_calling_a_prim_func_says_to_compile_it(source):
-    module = source.module('import tiletwin.language as T\n@T.prim_func\ndef main(A: T.Tensor((8,), "int32")):\n    with T.Kernel(1, is_npu=True) as (c, v):\n        A[0] = 1\n')
+    module = source.module(f'import tiletwin.language as T\n{ONE}{IN_FRAME}A[0] = 1\n')
     with pytest.raises(errors.DialectError, match='compiled first'):
         module.main(None)
+
+
+OUTSIDE = ["T.Tensor((8,), 'float64')", "T.Tensor((0,), 'float32')", 'T.barrier_all()', "T.alloc_ub((8,), 'float32')", "T.infinity('int32')",
+           'T.fill', 'T.ceildiv(4, 0)']
+
+
+@pytest.mark.parametrize('statement', OUTSIDE)
+def test_outside_a_kernel_the_refusal_points_at_the_caller(source, statement):
+    with pytest.raises(errors.TileTwinError) as caught:
+        source.module(f'import tiletwin.language as T\n{statement}\n')
+    assert caught.value.where.line == 2 and caught.value.where.excerpt() == statement

@@ -55,8 +55,10 @@ def test_statements_carry_their_line(source):
     program = module.main.program
     assert {s.span.file for s in walk(program.body)} == {str(source.folder / 'spanned.py')}
     found = [(type(s).__name__ if not isinstance(s, Instr) else s.op, s.span.line) for s in walk(program.body)]
-    expected = [('Let', 'let'), ('copy', 'copy'), ('muls', 'mul'), ('For', 'for macro'), ('adds', 'add'), ('pipe_barrier', 'barrier'), ('For', 'parallel'),
-                ('For', 'parallel'), ('Store', 'store'), ('If', 'if'), ('Store', 'store then'), ('If', 'elif'), ('Store', 'store elif'), ('While', 'while'),
+    expected = [('Let', 'let'), ('copy', 'copy'), ('muls', 'mul'), ('For', 'for macro'), ('adds', 'add'), ('pipe_barrier', 'barrier'),
+                ('For', 'parallel'),
+                ('For', 'parallel'), ('Store', 'store'), ('If', 'if'), ('Store', 'store then'), ('If', 'elif'), ('Store', 'store elif'),
+                ('While', 'while'),
                 ('Store', 'store while'), ('If', 'if break'), ('Break', 'break'), ('set_flag', 'flags'), ('wait_flag', 'flags')]
     assert found == [(kind, marked(word)) for kind, word in expected]
     assert {type(s) for s in walk(program.body)} == {Let, Instr, For, Store, If, While, Break}

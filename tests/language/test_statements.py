@@ -20,7 +20,8 @@ CASES = {
     'T.tile.bitwise_xor(i16, i16, i16)': 'bitwise_xor UB i16, UB i16, UB i16',
     'T.tile.pow(r, u, w)': 'pow UB r, UB u, UB w',
     # unary (5.3.2, 5.3.3)
-    **{f'T.tile.{op}(r, u)': f'{op} UB r, UB u' for op in ('exp', 'ln', 'abs', 'reciprocal', 'sqrt', 'rsqrt', 'relu', 'sin', 'cos', 'sigmoid', 'silu')},
+    **{f'T.tile.{op}(r, u)': f'{op} UB r, UB u' for op in ('exp', 'ln', 'abs', 'reciprocal', 'sqrt', 'rsqrt', 'relu', 'sin', 'cos', 'sigmoid',
+                                                           'silu')},
     'T.tile.bitwise_not(i16, i16)': 'bitwise_not UB i16, UB i16',
     'T.tile.round(r, u, 128)': 'round UB r, UB u, 128',
     # scalar operand (5.3.4, 5.3.5)
@@ -82,7 +83,8 @@ CASES = {
     'T.tile.reduce_sum_mask_experiment(v, u, 64, 4, 8)': 'reduce_sum_mask_experiment UB v, UB u, 64, 4, 8',
     'T.tile.fill_experiment(u, 1.0, [255], 4, 1, 8)': 'fill_experiment UB u, 1.0, 255, 4, 1, 8',
     'T.tile.sum_experiment(v, u, [32, 64, 60])': 'sum_experiment UB v, UB u, 32, 64, 60',
-    'T.tile.datacachecleanandinvalid_experiment(A, "ENTIRE_DATA_CACHE", "CACHELINE_OUT")': "datacachecleanandinvalid_experiment GM A, 'ENTIRE_DATA_CACHE', 'CACHELINE_OUT'",
+    'T.tile.datacachecleanandinvalid_experiment(A, "ENTIRE_DATA_CACHE", "CACHELINE_OUT")':
+        "datacachecleanandinvalid_experiment GM A, 'ENTIRE_DATA_CACHE', 'CACHELINE_OUT'",
     # reductions (5.4)
     'T.reduce_sum(u, c, dim=-1)': 'reduce UB c, UB u {M=32, N=64, cols=64, dim=-1, kind=sum}',
     'T.reduce_max(u, v, dim=0)': 'reduce UB v, UB u {M=32, N=64, cols=64, dim=0, kind=max}',
@@ -107,7 +109,8 @@ CASES = {
     # cube (5.1, 5.2)
     'T.gemm_v0(l1, l1t, lc, init=True)': 'cube gemm_v0 L1 l1, L1 l1t, L0C lc {K=64, M=32, N=32, init=True}',
     'T.gemm_v0(l1, l1, lc, transpose_B=True)': 'cube gemm_v0 L1 l1, L1 l1, L0C lc {K=64, M=32, N=32, transpose_B=True, init=False}',
-    'T.gemm_v0(l1t, l1t, lc, transpose_A=True, init=(p == 0))': 'cube gemm_v0 L1 l1t, L1 l1t, L0C lc {K=64, M=32, N=32, transpose_A=True, init=p == 0}',
+    'T.gemm_v0(l1t, l1t, lc, transpose_A=True, init=(p == 0))':
+        'cube gemm_v0 L1 l1t, L1 l1t, L0C lc {K=64, M=32, N=32, transpose_A=True, init=p == 0}',
     'T.gemm_v0(l1s[p, :, :], l1t, lc)': 'cube gemm_v0 L1 l1s[p:+1, 0:+32, 0:+64], L1 l1t, L0C lc {K=64, M=32, N=32, init=False}',
     'T.mma(la, lb, lc, init=p > 0)': 'cube mma L0A la, L0B lb, L0C lc {K=64, M=32, N=32, init=p > 0}',
     'T.set_deq_scale(0.5)': 'set_deq_scale 0.5',
@@ -167,18 +170,24 @@ BLOCKS = {
     'for k in range(0, 6, 2):\n    I[k] = 0': ['for _tmp in 0:+3:', '  let k: int32 = _tmp*2', '  store GM I[k] = 0'],
     'for k in T.serial(p):\n    T.barrier_all()': ['for k in 0:+p:', '  pipe_barrier ALL'],
     'for k in T.unroll(2):\n    T.barrier_all()': ['for k in 0:+2 unroll:', '  pipe_barrier ALL'],
-    'for i, j in T.Parallel(32, 64):\n    u[i, j] = w[i, j] * 2.0': ['for i in 0:+32 parallel:', '  for j in 0:+64 parallel:', '    store UB u[i, j] = w[i, j]*2.0'],
+    'for i, j in T.Parallel(32, 64):\n    u[i, j] = w[i, j] * 2.0': ['for i in 0:+32 parallel:', '  for j in 0:+64 parallel:',
+                                                                     '    store UB u[i, j] = w[i, j]*2.0'],
     'for k in T.Pipelined(4, num_stages=2):\n    T.barrier_all()': ['for k in 0:+4 {num_stages=2}:', '  pipe_barrier ALL'],
     'for k in T.Pipelined(1, 4, num_stages=2, order=[0, 1], stage=[0, 1], cross_interval=2):\n    T.barrier_all()':
         ['for k in 1:+3 {num_stages=2, tl_cross_interval=2, tl_pipeline_order=[0, 1], tl_pipeline_stage=[0, 1]}:', '  pipe_barrier ALL'],
     'for k in T.Pipelined(4):\n    T.barrier_all()': ['for k in 0:+4:', '  pipe_barrier ALL'],
     'while var < 4:\n    var += 1': ['while var[0] < 4:', '  store VAR var = var[0]+1'],
     'if p == 1 and q > 0.0:\n    I[0] = 1\nelif not p > 3 or 1 < p <= 9:\n    I[0] = 2\nelse:\n    I[0] = 3':
-        ['if p == 1 and q > 0.0:', '  store GM I[0] = 1', 'else:', '  if not p > 3 or p > 1 and p <= 9:', '    store GM I[0] = 2', '  else:', '    store GM I[0] = 3'],
-    'with T.If(p == 1):\n    with T.Then():\n        I[0] = 1\n    with T.Else():\n        I[0] = 2': ['if p == 1:', '  store GM I[0] = 1', 'else:', '  store GM I[0] = 2'],
-    'with T.Scope("C"):\n    T.barrier_all()\nwith T.Scope("V"):\n    T.barrier_all()': ['scope C:', '  pipe_barrier ALL', 'scope V:', '  pipe_barrier ALL'],
-    'for k in range(4):\n    if k > p:\n        T.loop_break()\n    T.barrier_all()': ['for k in 0:+4:', '  if k > p:', '    break', '  pipe_barrier ALL'],
-    'T.init_flag({"MTE1": {"MTE2": [0, 1]}})\nT.clear_flag({"MTE1": {"MTE2": 1}})': ['set_flag MTE1 MTE2 0', 'set_flag MTE1 MTE2 1', 'wait_flag MTE1 MTE2 1'],
+        ['if p == 1 and q > 0.0:', '  store GM I[0] = 1', 'else:', '  if not p > 3 or p > 1 and p <= 9:', '    store GM I[0] = 2', '  else:',
+         '    store GM I[0] = 3'],
+    'with T.If(p == 1):\n    with T.Then():\n        I[0] = 1\n    with T.Else():\n        I[0] = 2': ['if p == 1:', '  store GM I[0] = 1', 'else:',
+                                                                                                       '  store GM I[0] = 2'],
+    'with T.Scope("C"):\n    T.barrier_all()\nwith T.Scope("V"):\n    T.barrier_all()': ['scope C:', '  pipe_barrier ALL', 'scope V:',
+                                                                                         '  pipe_barrier ALL'],
+    'for k in range(4):\n    if k > p:\n        T.loop_break()\n    T.barrier_all()': ['for k in 0:+4:', '  if k > p:', '    break',
+                                                                                       '  pipe_barrier ALL'],
+    'T.init_flag({"MTE1": {"MTE2": [0, 1]}})\nT.clear_flag({"MTE1": {"MTE2": 1}})': ['set_flag MTE1 MTE2 0', 'set_flag MTE1 MTE2 1',
+                                                                                     'wait_flag MTE1 MTE2 1'],
     'x = p + 1\ny = x * 2\nI[x] = y': ['let x: int32 = p+1', 'let y: int32 = x*2', 'store GM I[x] = y'],
     'a, b = p // 4, p % 4\na, b = b, a\nI[a] = b': ['let a: int32 = p//4', 'let b: int32 = p%4', 'store GM I[b] = a'],
     'x = A[p, 0]\nT.copy(x, u)': ['copy GM A[p:+32, 0:+64] -> UB u[0:+32, 0:+64]'],
@@ -237,7 +246,8 @@ ALLOCATED = {
     "x = T.alloc_ub((16, 64), 'float16')\nT.annotate_address({x: 4096})": 'buffer UB x float16[16, 64] @4096 (annotated)',
     "b = T.alloc_ub((16, 64), 'float32')\nx = T.reshape(b, (1024,))": 'buffer UB x float32[1024] views b +0',
     "b = T.alloc_ub((16, 64), 'float32')\nx = T.view(b, (16, 128), 'float16')": 'buffer UB x float16[16, 128] views b +0',
-    "b = T.alloc_ub((16, 64), 'float32')\nx = T.alloc_ub((1024,), 'int32')\nT.reinterpretcast(x, b, 'uint32_t')": 'buffer UB x uint32[1024] views b +0',
+    "b = T.alloc_ub((16, 64), 'float32')\nx = T.alloc_ub((1024,), 'int32')\nT.reinterpretcast(x, b, 'uint32_t')":
+        'buffer UB x uint32[1024] views b +0',
     "y = [T.alloc_ub((8,), 'float32') for _ in range(2)]": 'buffer UB y_1 float32[8]',
 }
 
@@ -256,13 +266,17 @@ def test_a_variable_with_an_expression_starts_with_a_store(source):
 
 def test_persistent_tiles_are_decoded_from_the_right_with_a_guard_when_there_are_several_waves(source):
     lines = source.statements('for i, j in T.Persistent([6, 16], 4, cid):\n    I[i] = j', allocations='')
-    assert lines == ['for wave in 0:+24:', '  let tile: int32 = wave*4+cid', '  if tile >= 96:', '    break', '  let i: int32 = tmod(tdiv(tile, 8), 6)',
+    assert lines == ['for wave in 0:+24:', '  let tile: int32 = wave*4+cid', '  if tile >= 96:', '    break',
+                     '  let i: int32 = tmod(tdiv(tile, 8), 6)',
                      '  let j: int32 = tdiv(tdiv(tile, 8), 6)*8+tmod(tile, 8)', '  store GM I[i] = j']
 
 
 def test_symbolic_dimensions_and_pointers(source):
     from tiletwin.ir.printer import text
 
-    program = source.kernel('T.copy(X[m, 0], u)\nI[0] = m', before="m = T.symbolic('m')", parameters="X: T.Tensor((m, m * 2), 'float32'), ptr: T.ptr('int32'), k: T.int64",
-                            frame='T.Kernel(m, is_npu=True) as (cid, vid)', allocations="I = T.make_tensor(ptr, (k,), 'int32')\nu = T.alloc_ub((8, 64), 'float32')")
-    assert text(program).splitlines()[:4] == ['kernel main(X, I, k: int64)', 'launch m blocks, cid_vid: cid, vid', 'buffer GM X float32[m, m*2]', 'buffer GM I int32[k]']
+    program = source.kernel('T.copy(X[m, 0], u)\nI[0] = m', before="m = T.symbolic('m')",
+                            parameters="X: T.Tensor((m, m * 2), 'float32'), ptr: T.ptr('int32'), k: T.int64",
+                            frame='T.Kernel(m, is_npu=True) as (cid, vid)',
+                            allocations="I = T.make_tensor(ptr, (k,), 'int32')\nu = T.alloc_ub((8, 64), 'float32')")
+    assert text(program).splitlines()[:4] == ['kernel main(X, I, k: int64)', 'launch m blocks, cid_vid: cid, vid', 'buffer GM X float32[m, m*2]',
+                                              'buffer GM I int32[k]']

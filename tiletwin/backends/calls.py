@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CallError, DialectTypeError
+from ..errors import CallError, DialectTypeError, TileTwinError
 from ..ir import expr as E
 from ..ir.nodes import Buffer, Program
 
@@ -52,7 +52,8 @@ def indices(value: Any, count: int, what: str) -> list[int]:
     found = []
     for v in values:
         if not -count <= v < count:
-            raise CallError(f'{what}={v} of a kernel with {count} parameters', why='it names a parameter by position', instead=f'{-count} to {count - 1}')
+            raise CallError(f'{what}={v} of a kernel with {count} parameters', why='it names a parameter by position',
+                            instead=f'{-count} to {count - 1}')
         found.append(v % count)
     if len(set(found)) != len(found):
         raise CallError(f'{what}={value!r} names a parameter twice', instead='each parameter once')
@@ -65,14 +66,19 @@ class Convention:
     def __init__(self, program: Program, out_idx: Any, workspace_idx: Any):
         self.program = program
         count = len(program.params)
-        self.out_idx = indices(out_idx, count, 'out_idx')
-        self.workspace_idx = indices(workspace_idx, count, 'workspace_idx')
+        try:
+            self.out_idx = indices(out_idx, count, 'out_idx')
+            self.workspace_idx = indices(workspace_idx, count, 'workspace_idx')
+        except TileTwinError as error:
+            raise error.at(program.span) from None
         both = set(self.out_idx) & set(self.workspace_idx)
         if both:
-            raise CallError(f'parameter {min(both)} is an output and a workspace', why='a workspace is not returned', instead='either out_idx or workspace_idx')
+            raise CallError(f'parameter {min(both)} is an output and a workspace', where=program.span, why='a workspace is not returned',
+                            instead='either out_idx or workspace_idx')
         for i in (*self.out_idx, *self.workspace_idx):
             if not isinstance(program.params[i], str):
-                raise CallError(f'parameter {i} ({program.params[i].name}) is a scalar', why='only tensors are allocated for a call', instead='positions of tensor parameters')
+                raise CallError(f'parameter {i} ({program.params[i].name}) is a scalar', where=program.span,
+                                why='only tensors are allocated for a call', instead='positions of tensor parameters')
         self.made = [*self.out_idx, *self.workspace_idx]
         self.inputs = [i for i in range(count) if i not in set(self.made)]
         self.params = [self._param(p) for p in program.params]
@@ -93,7 +99,8 @@ class Convention:
         named = [p if isinstance(p, str) else p.name for p in self.program.params]
         if len(args) != len(self.inputs):
             wanted = ', '.join(named[i] for i in self.inputs)
-            what = f'missing argument `{named[self.inputs[len(args)]]}`' if len(args) < len(self.inputs) else f'{len(args) - len(self.inputs)} arguments too many'
+            surplus = len(args) - len(self.inputs)
+            what = f'missing argument `{named[self.inputs[len(args)]]}`' if surplus < 0 else f'{surplus} arguments too many'
             raise CallError(f'{self.program.name} takes {len(self.inputs)} arguments ({wanted}) but got {len(args)}: {what}', where=self.program.span,
                             why='outputs and workspaces are allocated for the call, everything else is passed in parameter order')
         tensors: dict[str, Any] = {}
@@ -119,12 +126,15 @@ class Convention:
         import torch
 
         if not isinstance(value, torch.Tensor):
-            raise CallError(f'parameter `{b.name}` is a tensor, got {type(value).__name__}', where=b.span, why='GM parameters are memory', instead='a torch.Tensor')
+            raise CallError(f'parameter `{b.name}` is a tensor, got {type(value).__name__}', where=b.span, why='GM parameters are memory',
+                            instead='a torch.Tensor')
         if value.dtype != torch_dtype(b.dtype):
-            raise CallError(f'Buffer dtype mismatch for parameter {b.name}: expected {b.dtype}, got {str(value.dtype).removeprefix("torch.")}', where=b.span,
+            raise CallError(f'Buffer dtype mismatch for parameter {b.name}: expected {b.dtype}, got {str(value.dtype).removeprefix("torch.")}',
+                            where=b.span,
                             why='the kernel reads bytes, nothing converts them', instead=f'.to(torch.{b.dtype})')
         if value.dim() != len(b.shape):
-            raise CallError(f'Buffer shape mismatch for parameter {b.name}: {len(b.shape)} dimensions expected, got {tuple(value.shape)}', where=b.span,
+            raise CallError(f'Buffer shape mismatch for parameter {b.name}: {len(b.shape)} dimensions expected, got {tuple(value.shape)}',
+                            where=b.span,
                             why='addresses are computed from the declared shape')
         if not value.is_contiguous():
             raise CallError(f'Input tensor at index {position} must be contiguous: `{b.name}` has strides {tuple(value.stride())}', where=b.span,
@@ -134,18 +144,21 @@ class Convention:
     def _scalar(self, p: E.Var, value: Any) -> int | float:
         kind = (bool, int) if p.dtype == 'bool' else (int, float) if 'float' in p.dtype else int
         if not isinstance(value, kind) or (isinstance(value, bool) and p.dtype != 'bool'):
-            raise CallError(f'parameter `{p.name}` is a scalar of type {p.dtype}, got {value!r}', where=self.program.span, why='it is passed by value',
+            raise CallError(f'parameter `{p.name}` is a scalar of type {p.dtype}, got {value!r}', where=self.program.span,
+                            why='it is passed by value',
                             instead='a Python float' if 'float' in p.dtype else 'a Python int')
         return float(value) if 'float' in p.dtype else int(value)
 
     def _same_device(self, tensors: dict[str, Any]) -> None:
         devices = {name: t.device for name, t in tensors.items()}
         if len({d.type for d in devices.values()}) > 1:
-            raise CallError('Buffer device mismatch: ' + ', '.join(f'{n} on {d}' for n, d in devices.items()), where=self.program.span, why='one kernel runs on one device',
+            raise CallError('Buffer device mismatch: ' + ', '.join(f'{n} on {d}' for n, d in devices.items()), where=self.program.span,
+                            why='one kernel runs on one device',
                             instead='.to(the same device)')
         for name, device in devices.items():
             if device.type != 'cpu':
-                raise CallError(f'Buffer device mismatch for parameter {name}: {device}', where=self.program.span, why='the simulator works on host memory', instead='.cpu()')
+                raise CallError(f'Buffer device mismatch for parameter {name}: {device}', where=self.program.span,
+                                why='the simulator works on host memory', instead='.cpu()')
 
     def _solve(self, tensors: dict[str, Any], scalars: dict[str, int | float]) -> None:
         """Symbolic dims: first where a dim is the plain name, then from a dim that is linear in one unknown name."""
@@ -159,7 +172,8 @@ class Convention:
                 scalars[unknown[0]] = self._invert(b, d, unknown[0], int(got), scalars)
         missing = [n for n in self.symbolic if n not in scalars]
         if missing:
-            raise CallError(f'Unfounded symbolic var: {missing[0]}', where=self.program.span, why='a symbolic dimension is read off the tensors the caller passes',
+            raise CallError(f'Unfounded symbolic var: {missing[0]}', where=self.program.span,
+                            why='a symbolic dimension is read off the tensors the caller passes',
                             instead=f'a passed tensor with a dimension {missing[0]}, or a parameter {missing[0]}: T.int32')
 
     def _invert(self, b: Buffer, d: E.Expr, name: str, got: int, scalars: dict) -> int:
@@ -173,7 +187,8 @@ class Convention:
             x, rest = divmod(got - zero, one - zero)
             if rest == 0 and x >= 0 and at(x) == got:
                 return x
-        raise CallError(f'cannot solve {E.text(d)} = {got} for {name} (a dimension of `{b.name}`)', where=b.span, why='a symbolic dimension must follow from the shapes of the inputs',
+        raise CallError(f'cannot solve {E.text(d)} = {got} for {name} (a dimension of `{b.name}`)', where=b.span,
+                        why='a symbolic dimension must follow from the shapes of the inputs',
                         instead=f'a tensor with the plain dimension {name}')
 
     def _shaped(self, b: Buffer, t, scalars: dict, strict: bool):
@@ -182,8 +197,10 @@ class Convention:
         for i, (w, got) in enumerate(zip(want, t.shape)):
             if w == got or (not strict and t.numel() >= math.prod(want)):
                 continue
-            raise CallError(f'Buffer shape mismatch for parameter {b.name}: expected {want}, got {tuple(t.shape)} (dimension {i}: {E.text(b.shape[i])} = {w})', where=b.span,
-                            why='addresses are computed from the declared shape', instead='a tensor of the declared shape, or a symbolic dimension T.symbolic(...)')
+            raise CallError(f'Buffer shape mismatch for parameter {b.name}: expected {want}, got {tuple(t.shape)} '
+                            f'(dimension {i}: {E.text(b.shape[i])} = {w})', where=b.span,
+                            why='addresses are computed from the declared shape',
+                            instead='a tensor of the declared shape, or a symbolic dimension T.symbolic(...)')
         return t if tuple(t.shape) == want else t.view(-1)[:math.prod(want)].view(want)
 
     def _extents(self, b: Buffer, scalars: dict) -> tuple[int, ...]:
@@ -191,7 +208,8 @@ class Convention:
         for d in b.shape:
             v = E.int_value(E.substitute(d, {n: E.Const(x) for n, x in scalars.items()}))
             if v is None:
-                raise CallError(f'Shape not constant: {E.text(d)} of `{b.name}`', where=b.span, why='the size of an allocated tensor must follow from the inputs')
+                raise CallError(f'Shape not constant: {E.text(d)} of `{b.name}`', where=b.span,
+                                why='the size of an allocated tensor must follow from the inputs')
             found.append(v)
         return tuple(found)
 

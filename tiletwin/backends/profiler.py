@@ -85,4 +85,5 @@ class Profiler:
         for i, (a, b) in enumerate(pairs):
             wrong = (~torch.isclose(a.to(torch.float64), b.to(torch.float64), rtol=rtol, atol=atol, equal_nan=True)).double().mean().item()
             if wrong > max_mismatched_ratio:
-                raise CallError(f'output {i}: {wrong:.2%} of the elements differ by more than atol={atol}, rtol={rtol}', why='the kernel and the reference disagree')
+                raise CallError(f'output {i}: {wrong:.2%} of the elements differ by more than atol={atol}, rtol={rtol}',
+                                why='the kernel and the reference disagree')

@@ -13,9 +13,8 @@ from ..dtypes import dtype as dtype_of
 from ..errors import DialectError, Span
 from ..language.carrier import DECLARATIONS, INSTR_OP, KERNEL, REGION_OP, SCOPE
 from ..language.operands import SPACES
-from .expr import Const, Expr, Var, free_vars, int_value, loads
-from .expr import walk as walk_expr
-from .nodes import Break, Buffer, For, If, Instr, Launch, Let, Program, Region, Scope, Stmt, Store, While, walk
+from .expr import free_vars
+from .nodes import Break, Buffer, For, If, Instr, Launch, Let, Program, Region, Scope, Stmt, Store, While, map_bodies, walk
 from ..language.tir_expr import Expressions, exact
 
 _KINDS = {0: 'serial', 1: 'parallel', 2: 'serial', 3: 'unroll'}
@@ -67,7 +66,8 @@ class _Reader:
         space = SPACES.get(buffer.scope())
         span = _span(get_buffer_span(buffer)) or self.span
         if space is None:
-            raise DialectError(f'{buffer.name} lives in {buffer.scope()!r}', where=span, why='the chip has GM, L1, L0A, L0B, L0C and UB', instead='an allocator of the dialect')
+            raise DialectError(f'{buffer.name} lives in {buffer.scope()!r}', where=span, why='the chip has GM, L1, L0A, L0B, L0C and UB',
+                               instead='an allocator of the dialect')
         wanted = exact(buffer.name)
         if space not in ('GM', 'VAR') and wanted in self.on_chip:
             first = self.on_chip[wanted]
@@ -96,7 +96,8 @@ class _Reader:
         body = self.block(self.func.body)
         name = exact(self.func.attrs['global_symbol']) if self.func.attrs and 'global_symbol' in self.func.attrs else 'main'
         if self.launch is None:
-            raise DialectError(f'{name} has no T.Kernel', where=self.span, why='only code inside the kernel frame runs on the chip', instead='with T.Kernel(n, is_npu=True) as (cid, vid):')
+            raise DialectError(f'{name} has no T.Kernel', where=self.span, why='only code inside the kernel frame runs on the chip',
+                               instead='with T.Kernel(n, is_npu=True) as (cid, vid):')
         attrs = {exact(k): v for k, v in (self.func.attrs or {}).items() if str(k) not in ('global_symbol', 'tirx.noalias', 'tir.noalias')}
         return Program(name, tuple(params), self.buffers, self.launch, _without_dead_lets(body), {k: _plain(v) for k, v in attrs.items()}, self.span)
 
@@ -122,18 +123,16 @@ class _Reader:
         span = _span(get_stmt_span(stmt)) or outer
         handler = getattr(self, f'_{kind}', None)
         if handler is None:
-            raise DialectError(f'a {kind} statement', where=span, why='it has no form in a tile program', instead='loops, ifs, tile instructions and scalar stores')
+            raise DialectError(f'a {kind} statement', where=span, why='it has no form in a tile program',
+                               instead='loops, ifs, tile instructions and scalar stores')
         handler(stmt, out, span)
 
     def _Evaluate(self, stmt, out, span):
         value = stmt.value
         if isinstance(value, tirx.Call) and value.op.same_as(INSTR_OP):
             self.instruction(value, out, span)
-        elif isinstance(value, (tirx.IntImm, tirx.FloatImm, tirx.StringImm)):
-            return
-        elif any(isinstance(e, Var | Const) is False for e in walk_expr(self.expr(value))):
-            # A bare expression computes nothing anyone reads; a scalar load in it is still not an effect.
-            return
+        elif not isinstance(value, tirx.StringImm):
+            self.expr(value)  # a bare expression has no effect; a call that is no scalar function is refused
 
     def _AllocBuffer(self, stmt, out, span):
         self.declare(stmt.buffer)
@@ -182,7 +181,8 @@ class _Reader:
             self.declaration(op, call.args[1:], attrs, span)
             return
         if self.launch is None:
-            raise DialectError(f'{op} outside T.Kernel', where=span, why='only code inside the kernel frame runs on the chip', instead='move it into `with T.Kernel(...)`')
+            raise DialectError(f'{op} outside T.Kernel', where=span, why='only code inside the kernel frame runs on the chip',
+                               instead='move it into `with T.Kernel(...)`')
         if op == 'loop_break':
             out.append(Break(span))
             return
@@ -201,7 +201,8 @@ class _Reader:
 
     def region(self, call) -> Region:
         load = call.args[1]
-        return Region(self.buffer_name(load.buffer), tuple(map(self.expr, load.indices)), tuple(self.expr(e) for e in call.args[2:]), exact(call.args[0].value))
+        return Region(self.buffer_name(load.buffer), tuple(map(self.expr, load.indices)), tuple(self.expr(e) for e in call.args[2:]),
+                      exact(call.args[0].value))
 
     def attribute(self, value):
         if isinstance(value, tirx.IntImm):
@@ -231,7 +232,8 @@ class _Reader:
                 source = self.buffer_name(args[1].args[1].buffer)
                 if seen and not fresh:
                     raise DialectError(f'{name} is used before reinterpretcast makes it an alias of {source}', where=span,
-                                       why='before the cast the name means its own allocation, afterwards the bytes of the source', instead='the cast before the first use')
+                                       why='before the cast the name means its own allocation, afterwards the bytes of the source',
+                                       instead='the cast before the first use')
                 changed = replace(buffer, alias_of=source, alias_offset=0, dtype=attrs.get('dtype', buffer.dtype))
         self.buffers[name] = changed
 
@@ -264,8 +266,6 @@ def _without_dead_lets(body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
 
 
 def _drop(body: tuple[Stmt, ...], used: set[str]) -> tuple[Stmt, ...]:
-    from .nodes import map_bodies
-
     return tuple(map_bodies(s, lambda b: _drop(b, used)) for s in body if not (isinstance(s, Let) and s.var.name not in used))
 
 

@@ -25,10 +25,14 @@ from .scalar import __all__ as _SCALAR
 from .sync import barrier_all, clear_flag, init_flag, pipe_barrier, set_cross_flag, set_flag, sync_all, wait_cross_flag, wait_flag
 
 __all__ = [
-    'Kernel', 'Parallel', 'Persistent', 'Pipelined', 'PrimFunc', 'Scope', 'alloc_L0A', 'alloc_L0B', 'alloc_L0C', 'alloc_L1', 'alloc_fragment', 'alloc_shared',
-    'alloc_ub', 'alloc_var', 'annotate_address', 'annotate_layout', 'barrier_all', 'clear_flag', 'copy', 'dump_tensor', 'gemm_v0', 'init_flag', 'loop_break', 'macro',
-    'mma', 'pipe_barrier', 'prim_func', 'printf', 'program_of', 'reduce', 'reduce_max', 'reduce_min', 'reduce_sum', 'reinterpretcast', 'reshape', 'serial',
-    'set_cross_flag', 'set_deq_scale', 'set_flag', 'shmem_get_nbi', 'shmem_put_nbi', 'shmem_ub_get_nbi', 'shmem_ub_put_nbi', 'sync_all', 'tile', 'unroll', 'use_swizzle',
+    'Kernel', 'Parallel', 'Persistent', 'Pipelined', 'PrimFunc', 'Scope', 'alloc_L0A', 'alloc_L0B', 'alloc_L0C', 'alloc_L1', 'alloc_fragment',
+    'alloc_shared',
+    'alloc_ub', 'alloc_var', 'annotate_address', 'annotate_layout', 'barrier_all', 'clear_flag', 'copy', 'dump_tensor', 'gemm_v0', 'init_flag',
+    'loop_break', 'macro',
+    'mma', 'pipe_barrier', 'prim_func', 'printf', 'program_of', 'reduce', 'reduce_max', 'reduce_min', 'reduce_sum', 'reinterpretcast', 'reshape',
+    'serial',
+    'set_cross_flag', 'set_deq_scale', 'set_flag', 'shmem_get_nbi', 'shmem_put_nbi', 'shmem_ub_get_nbi', 'shmem_ub_put_nbi', 'sync_all', 'tile',
+    'unroll', 'use_swizzle',
     'view', 'wait_cross_flag', 'wait_flag', *_SCALAR,
 ]
 

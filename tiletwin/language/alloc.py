@@ -8,16 +8,17 @@ from tvm import tirx
 from tvm.script.ir_builder import tirx as tb
 
 from ..dtypes import dtype as dtype_of
-from ..errors import DialectError, DialectTypeError, TileTwinError
+from ..errors import DialectError, DialectTypeError
 from .carrier import region_call
 from .emit import declare, tracing
-from .operands import int_or_expr
+from .operands import element_type, int_or_expr
 from .where import check, fail
 
 
 def _shape(shape: Any, name: str) -> list[int]:
     dims = [shape] if isinstance(shape, (int, tirx.IntImm)) else shape
-    check(isinstance(dims, (list, tuple)) or hasattr(dims, '__len__'), DialectTypeError, f'{name}: the shape is {shape!r}', 'a shape is a list of extents', 'T.alloc_ub((64, 64), "float16")')
+    check(isinstance(dims, (list, tuple)) or hasattr(dims, '__len__'), DialectTypeError, f'{name}: the shape is {shape!r}',
+          'a shape is a list of extents', 'T.alloc_ub((64, 64), "float16")')
     found = []
     for d in dims:
         d = int_or_expr(d)
@@ -29,29 +30,22 @@ def _shape(shape: Any, name: str) -> list[int]:
     return found
 
 
-def _dtype(name: Any) -> str:
-    try:
-        found = dtype_of(name)
-    except TileTwinError as error:
-        fail(type(error), error.what, error.why, error.instead)
-    return found.name
-
-
 def _tile(function: str, shape: Any, dtype: Any, scope: str) -> tirx.Buffer:
     builder = tracing(f'T.{function}')
-    buffer = tb.alloc_buffer(_shape(shape, function), _dtype(dtype), scope=scope)
+    buffer = tb.alloc_buffer(_shape(shape, function), element_type(dtype), scope=scope)
     return builder.fresh(builder.with_buffer_span(buffer))
 
 
 def alloc_shared(shape, dtype, scope='shared.dyn'):
     """A tile whose memory (UB or L1) the compiler infers from its uses."""
     check(scope in ('shared.dyn', 'shared'), DialectError, f'alloc_shared(scope={scope!r})', instead='alloc_ub or alloc_L1 to choose the memory')
-    return _tile('alloc_shared', shape, dtype, 'shared' if _dtype(dtype) == 'bool' else scope)
+    return _tile('alloc_shared', shape, dtype, 'shared' if element_type(dtype) == 'bool' else scope)
 
 
 def alloc_fragment(shape, dtype, scope='local.fragment'):
     """A cube operand or accumulator whose memory (L0A, L0B or L0C) the compiler infers."""
-    check(scope == 'local.fragment', DialectError, f'alloc_fragment(scope={scope!r})', instead='alloc_L0A, alloc_L0B or alloc_L0C to choose the memory')
+    check(scope == 'local.fragment', DialectError, f'alloc_fragment(scope={scope!r})',
+          instead='alloc_L0A, alloc_L0B or alloc_L0C to choose the memory')
     return _tile('alloc_fragment', shape, dtype, scope)
 
 
@@ -80,7 +74,8 @@ _MISSING = object()
 
 def alloc_var(dtype, *args, scope=_MISSING, init=_MISSING):
     """A scalar variable. Its name reads the value; assigning the name stores (dialect 3.1)."""
-    check(len(args) <= 2, DialectTypeError, f'alloc_var expected at most 3 positional arguments, but got {len(args) + 1}', instead='T.alloc_var(dtype, init)')
+    check(len(args) <= 2, DialectTypeError, f'alloc_var expected at most 3 positional arguments, but got {len(args) + 1}',
+          instead='T.alloc_var(dtype, init)')
     for position, value in enumerate(args):
         # One positional string is a scope; with two positionals the first is the initial value.
         if isinstance(value, str) and (len(args) == 1 or position == 1):
@@ -93,8 +88,9 @@ def alloc_var(dtype, *args, scope=_MISSING, init=_MISSING):
             init = value
     scope = 'local.var' if scope is _MISSING else scope
     check(isinstance(scope, str), DialectTypeError, 'Scope must be provided as a string in alloc_var.')
-    check(scope == 'local.var', DialectError, f'alloc_var(scope={scope!r})', 'a scalar variable lives in a register of the scalar unit', 'scope="local.var"')
-    name = _dtype(dtype)
+    check(scope == 'local.var', DialectError, f'alloc_var(scope={scope!r})', 'a scalar variable lives in a register of the scalar unit',
+          'scope="local.var"')
+    name = element_type(dtype)
     builder = tracing('T.alloc_var')
     var = builder.fresh(builder.with_buffer_span(tb.alloc_buffer([1], name, scope=scope)))
     init = None if init is _MISSING else init
@@ -102,7 +98,8 @@ def alloc_var(dtype, *args, scope=_MISSING, init=_MISSING):
     if init is None or constant is not None:
         declare('declare_var', region_call('element', var, [0], [1]), init=_cast(name, 0 if init is None else constant))
     else:
-        check(isinstance(init, tirx.PrimExpr), DialectTypeError, f'alloc_var: the initial value is {init!r}', 'it must be a number or a scalar expression')
+        check(isinstance(init, tirx.PrimExpr), DialectTypeError, f'alloc_var: the initial value is {init!r}',
+              'it must be a number or a scalar expression')
         tb.buffer_store(var, init, [0])
     return var
 

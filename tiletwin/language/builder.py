@@ -13,11 +13,11 @@ from tilelang.language.frame import register_let_value
 from tilelang.utils import side_effect
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as tb
-from tvm.tirx import Buffer, BufferLoad, BufferRegion, IntImm, PrimExpr, Var
+from tvm.tirx import Buffer, BufferRegion, IntImm, PrimExpr, Var
 from tvm.tirx.expr import CallEffectKind, EqualOp, NotEqualOp
 
 from ..errors import DialectAssertionError, DialectError, DialectTypeError, Span, TileTwinError
-from .carrier import INSTR_OP, is_instr
+from .carrier import is_instr
 from .names import Block, Names
 
 _KINDS = ((tb.frame.ForFrame, 'for'), (tb.frame.WhileFrame, 'while'), (tb.frame.ThenFrame, 'then'), (tb.frame.ElseFrame, 'else'),
@@ -196,12 +196,12 @@ class DialectBuilder(Builder):
         return self._record(name, self._bound(name, value), loop_target)
 
     def _typed(self, annot, value):
-        dtype = getattr(annot, 'dtype', annot)
-        try:
-            return tvm.tirx.Cast(str(dtype), value) if isinstance(value, PrimExpr) and str(value.dtype) != str(dtype) else tvm.tirx.const(value, str(dtype)) \
-                if isinstance(value, (int, float)) else value
-        except (TypeError, ValueError, tvm.error.InternalError):
-            raise DialectTypeError(f'{annot!r} is no element type', where=self.here(), instead='x: T.int32 = ...') from None
+        from .operands import element_type
+
+        dtype = element_type(getattr(annot, 'dtype', annot))
+        if isinstance(value, PrimExpr):
+            return value if str(value.dtype) == dtype else tvm.tirx.Cast(dtype, value)
+        return tvm.tirx.const(value, dtype)
 
     def _bound(self, name: str, value: Any) -> Any:
         if isinstance(value, IntImm) and value.dtype == 'int32':
@@ -214,7 +214,8 @@ class DialectBuilder(Builder):
         if isinstance(value, tb.meta_var):
             return value.value
         if isinstance(value, tb.frame.IRBuilderFrame):
-            raise DialectError(f'`{name}` is assigned a frame', where=self.here(), why='T.Kernel, T.Scope, T.If and loops open a block', instead='with ... as ...:')
+            raise DialectError(f'`{name}` is assigned a frame', where=self.here(), why='T.Kernel, T.Scope, T.If and loops open a block',
+                               instead='with ... as ...:')
         if isinstance(value, PrimExpr):
             if isinstance(self.frames[-1], tb.frame.PrimFuncFrame) and side_effect(value) <= CallEffectKind.Pure.value:
                 return value
@@ -239,7 +240,8 @@ class DialectBuilder(Builder):
             tb.buffer_store(target, eval_op(op, target[0], aug_value), 0)
             return target
         if isinstance(target, Buffer):
-            raise DialectTypeError(f'augmented assignment to the whole buffer {target.name}', where=self.here(), why='tiles are changed by T.tile operations',
+            raise DialectTypeError(f'augmented assignment to the whole buffer {target.name}', where=self.here(),
+                                   why='tiles are changed by T.tile operations',
                                    instead='T.tile.add(buf, buf, value), or buf[i] += value for one element')
         current = self.rval(name, target)
         return self.bind(name or '_', eval_op(op, current, aug_value))
@@ -290,13 +292,15 @@ class DialectBuilder(Builder):
             call, span = self.unissued[0]
             self.unissued = []
             raise DialectError(f'{call.args[0].value} was called inside a plain Python function or an expression and would be lost', where=span,
-                               why='only calls that are statements of the kernel or of a T.macro become instructions', instead='@T.macro on the helper function')
+                               why='only calls that are statements of the kernel or of a T.macro become instructions',
+                               instead='@T.macro on the helper function')
 
     def assert_expr(self, cond, msg=None):
         from tilelang.language.eager.builder import unwrap_cond
 
         if isinstance(unwrap_cond(cond), PrimExpr):
-            raise DialectError('assert on a value that is only known on the chip', where=self.here(), why='the chip has no assertions', instead='T.printf, or an assert on Python values')
+            raise DialectError('assert on a value that is only known on the chip', where=self.here(), why='the chip has no assertions',
+                               instead='T.printf, or an assert on Python values')
         if not cond:
             raise DialectAssertionError(str(msg or 'assertion failed'), where=self.here())
 

@@ -12,13 +12,16 @@ from .where import check
 
 def _matrix(value: Any, letter: str, op: str, spaces: tuple[str, ...]) -> Operand:
     found = buffer_or_region(value, f'{letter} of T.{op}', spaces)
-    check(len(found.extents) >= 2, DialectAssertionError, f'current only support {letter} as a 2D or higher-order tensor, got {found}', 'the cube multiplies matrices')
+    check(len(found.extents) >= 2, DialectAssertionError, f'current only support {letter} as a 2D or higher-order tensor, got {found}',
+          'the cube multiplies matrices')
     check(all(e == 1 for e in found.extents[:-2]), DialectAssertionError,
           f'current only support {letter} as a 2D or higher-order tensor with the last two dimensions being the matrix dimensions, got {found}',
           'one matrix is multiplied at a time', f'{letter}[slot, :, :]')
-    check(all(isinstance(e, int) for e in found.extents[-2:]), DialectError, f'{letter} of T.{op} has a symbolic extent: {found}', 'the tile size is a template argument')
+    check(all(isinstance(e, int) for e in found.extents[-2:]), DialectError, f'{letter} of T.{op} has a symbolic extent: {found}',
+          'the tile size is a template argument')
     if in_named_slices(value):
-        check(all(a == b for a, b in zip(found.extents, found.shape)), DialectError, f'T.{op} takes the whole buffer behind a named slice of {found.name}',
+        check(all(a == b for a, b in zip(found.extents, found.shape)), DialectError,
+              f'T.{op} takes the whole buffer behind a named slice of {found.name}',
               'the compiler replaces a name bound to a slice by the buffer', 'the slice inside the call')
     return found
 
@@ -34,7 +37,8 @@ def _multiply(op: str, values, spaces, transpose_A: bool, transpose_B: bool, ini
         bk, bn = bn, bk
     check(ak == bk, DialectAssertionError, f'T.gemm K shape check failed: K_A = {ak}, K_B = {bk}', 'the inner dimensions are multiplied pairwise',
           'transpose_A / transpose_B, or tiles with the same K')
-    check(am == m and bn == n, DialectError, f'T.{op}: the product is {am}x{bn} but C is {m}x{n}', 'the compiler takes M and N from C and reads A and B out of bounds',
+    check(am == m and bn == n, DialectError, f'T.{op}: the product is {am}x{bn} but C is {m}x{n}',
+          'the compiler takes M and N from C and reads A and B out of bounds',
           'a C tile of the size of the product')
     flags = {'transpose_A': transpose_A, 'transpose_B': transpose_B} if op == 'gemm_v0' else {}
     return issue(op, a.call(), b.call(), c.call(), scalar(init, 'init'), M=m, N=n, K=ak, **flags)

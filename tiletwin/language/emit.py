@@ -8,6 +8,7 @@ from tvm.script.ir_builder import tirx as tb
 
 from ..errors import DialectError
 from .carrier import instr_call
+from .where import caller
 
 
 def tracing(what: str):
@@ -16,7 +17,8 @@ def tracing(what: str):
 
     builder = DialectBuilder.current()
     if not isinstance(builder, DialectBuilder):
-        raise DialectError(f'{what} outside a kernel', why='instructions and tiles exist only while a prim_func is traced', instead='call it inside @T.prim_func or @T.macro')
+        raise DialectError(f'{what} outside a kernel', where=caller(), why='instructions and tiles exist only while a prim_func is traced',
+                           instead='call it inside @T.prim_func or @T.macro')
     return builder
 
 

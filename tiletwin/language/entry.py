@@ -10,6 +10,7 @@ from typing import Any, Callable, get_origin
 from ..errors import DialectAssertionError, DialectError, DialectTypeError, Span
 from . import cache
 from .source import file_of, nonlocals_of, source_of, traceable
+from .where import caller
 
 
 class PrimFunc:
@@ -57,7 +58,8 @@ class PrimFunc:
 
     def __call__(self, *args, **kwargs):
         raise DialectError(f'{self.__name__} was called, but a prim_func is a description', where=Span(file_of(self.func), source_of(self.func)[1]),
-                           why='it must be compiled first', instead=f'tiletwin.compile({self.__name__})(tensors...), or @tiletwin.jit on the function that returns it')
+                           why='it must be compiled first',
+                           instead=f'tiletwin.compile({self.__name__})(tensors...), or @tiletwin.jit on the function that returns it')
 
 
 _tracing = threading.RLock()
@@ -71,15 +73,16 @@ def trace(func: FunctionType):
     builder = DialectBuilder()
     builder.current_file, builder.current_line = file_of(func), source_of(func)[1]
     with _tracing:
-        generator = traceable(func, nonlocals).bound(func, nonlocals)
         try:
+            generator = traceable(func, nonlocals).bound(func, nonlocals)
             annotations = parameters(func)
             with builder.prim_func(func.__name__):
                 generator(builder)(**annotations)
                 builder.refuse_unissued()
             return builder.get()
         except RecursionError:
-            raise DialectAssertionError('a macro calls itself', where=builder.here(), why='a macro is expanded where it is called', instead='a loop') from None
+            raise DialectAssertionError('a macro calls itself', where=builder.here(), why='a macro is expanded where it is called',
+                                        instead='a loop') from None
         except Exception as error:
             located = builder.locate(error)
             if located is error:
@@ -94,14 +97,17 @@ def parameters(func: FunctionType) -> dict[str, Any]:
     try:
         hints = get_type_hints(func)
     except NameError as error:
-        raise DialectError(f'annotation of {func.__name__}: {error}', why='a name used only in a postponed annotation is not captured by the function',
+        raise DialectError(f'annotation of {func.__name__}: {error}',
+                           why='a name used only in a postponed annotation is not captured by the function',
                            instead='remove `from __future__ import annotations`, or use the name in the body') from error
     found = {}
     for name, parameter in inspect.signature(func).parameters.items():
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD,) or parameter.default is not parameter.empty:
-            raise DialectTypeError(f'parameter `{name}` of {func.__name__}', why='a kernel has plain positional parameters', instead=f'{name}: T.Tensor(shape, dtype)')
+            raise DialectTypeError(f'parameter `{name}` of {func.__name__}', why='a kernel has plain positional parameters',
+                                   instead=f'{name}: T.Tensor(shape, dtype)')
         if name not in hints:
-            raise DialectTypeError(f'parameter `{name}` of {func.__name__} is not annotated', why='the shape and type of every parameter are part of the kernel',
+            raise DialectTypeError(f'parameter `{name}` of {func.__name__} is not annotated',
+                                   why='the shape and type of every parameter are part of the kernel',
                                    instead=f'{name}: T.Tensor(shape, dtype), or {name}: T.int32')
         hint = hints[name]
         if not isinstance(hint, type) and callable(hint) and get_origin(hint) is None:
@@ -113,7 +119,7 @@ def parameters(func: FunctionType) -> dict[str, Any]:
 def prim_func(func: Callable | None = None, **options: Any):
     """Decorator of a kernel."""
     if options:
-        raise DialectTypeError(f'T.prim_func({", ".join(options)})', why='the decorator takes no options', instead='@T.prim_func')
+        raise DialectTypeError(f'T.prim_func({", ".join(options)})', where=caller(), why='the decorator takes no options', instead='@T.prim_func')
     if func is None:
         return prim_func
     if not isinstance(func, FunctionType):

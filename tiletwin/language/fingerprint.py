@@ -20,7 +20,8 @@ from typing import Any
 from .source import file_of, nonlocals_of, source_of
 
 # Modules whose functions give equal results for equal arguments.
-_STEADY = ('math', 'cmath', 'operator', 'itertools', 'functools', 'typing', 'enum', 'dataclasses', 'collections', 'copy', 'numbers', 'fractions', 'types',
+_STEADY = ('math', 'cmath', 'operator', 'itertools', 'functools', 'typing', 'enum', 'dataclasses', 'collections', 'copy', 'numbers', 'fractions',
+           'types',
            'builtins', 'numpy', 'torch', 'tilelang', 'tvm', 'tiletwin')
 _UNSTEADY_NAMES = {'getattr', 'eval', 'exec', 'globals', 'locals', 'vars', 'open', 'input', '__import__', 'id', 'object', 'setattr', 'super'}
 _UNSTEADY_ATTRIBUTES = {'random', 'rand', 'randn', 'randint', 'environ', 'getenv', 'time', 'load', 'fromfile'}

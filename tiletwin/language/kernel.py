@@ -36,11 +36,13 @@ class KernelFrame:
 
 def Kernel(*blocks, threads=None, is_cpu=False, prelude=None, is_npu=False, pipeline=False) -> KernelFrame:
     """One launch of `blocks` blocks; `as (cid, vid)`, or `as cid` when `threads` is 1 or 2."""
-    check(is_npu and not is_cpu, DialectError, 'T.Kernel without is_npu=True', 'only NPU kernels exist here', 'T.Kernel(n, is_npu=True) as (cid, vid)')
+    check(is_npu and not is_cpu, DialectError, 'T.Kernel without is_npu=True', 'only NPU kernels exist here',
+          'T.Kernel(n, is_npu=True) as (cid, vid)')
     check(len(blocks) == 1, DialectAssertionError, f'NPU kernel must have exactly one block dimension, but got {len(blocks)}',
           'cores are numbered linearly', 'T.Kernel(m * n, is_npu=True) and cid // n, cid % n')
     count = blocks[0]
-    check(isinstance(count, (int, tirx.PrimExpr)) and not isinstance(count, bool), DialectTypeError, f'the block count is {count!r}', 'it must be an integer expression')
+    check(isinstance(count, (int, tirx.PrimExpr)) and not isinstance(count, bool), DialectTypeError, f'the block count is {count!r}',
+          'it must be an integer expression')
     if isinstance(count, (int, tirx.IntImm)):
         count = int(count)
         check(count > 0, DialectError, f'a launch of {count} blocks', 'at least one block runs')
@@ -50,14 +52,16 @@ def Kernel(*blocks, threads=None, is_cpu=False, prelude=None, is_npu=False, pipe
     if threads is None:
         return KernelFrame(count, 'cid_vid')
     check(isinstance(threads, int) and not isinstance(threads, bool), DialectTypeError, f'NPU kernel threads must be 1 or 2, but got {threads!r}')
-    check(threads in (1, 2), DialectAssertionError, f'NPU kernel threads must be 1 or 2, but got {threads}', 'a block has one cube core and one or two vector cores',
+    check(threads in (1, 2), DialectAssertionError, f'NPU kernel threads must be 1 or 2, but got {threads}',
+          'a block has one cube core and one or two vector cores',
           'threads=1 or threads=2')
     return KernelFrame(count, f'threads{threads}')
 
 
 def Scope(name: str):
     """`with T.Scope('C')`: the cube core only; `with T.Scope('V')`: the vector cores only."""
-    check(name in ('C', 'V'), DialectError, f'T.Scope({name!r})', 'the compiler takes every string but "V" for the cube core', 'T.Scope("C") or T.Scope("V")')
+    check(name in ('C', 'V'), DialectError, f'T.Scope({name!r})', 'the compiler takes every string but "V" for the cube core',
+          'T.Scope("C") or T.Scope("V")')
     return tb.attr('scope', SCOPE, tirx.StringImm(name))
 
 
@@ -67,13 +71,15 @@ def use_swizzle(cid, m, n, k, block_m, block_n, off=1, dir=0, in_loop=False):
         check(isinstance(value, int), DialectAssertionError, f'use_swizzle needs a Python int for {label}', 'the order is a template argument')
     check(m % block_m == 0 and n % block_n == 0, DialectAssertionError, f'use_swizzle: {m}x{n} is not a whole number of {block_m}x{block_n} tiles',
           'm % block_m == 0 and n % block_n == 0')
-    check(dir in (0, 1) and off >= 1, DialectError, f'use_swizzle(off={off}, dir={dir})', 'direction is 0 (rows) or 1 (columns), the group has at least one row')
+    check(dir in (0, 1) and off >= 1, DialectError, f'use_swizzle(off={off}, dir={dir})',
+          'direction is 0 (rows) or 1 (columns), the group has at least one row')
     return tirx.call_extern('int32', 'swizzle', cid, m // block_m, n // block_n, off, dir)
 
 
 def refuse_shmem(name: str):
     def refuse(*args, **kwargs):
-        fail(UnsupportedError, f'T.{name} needs the vendor SHMEM runtime', 'transfers to the memory of another chip are not modelled', 'a kernel per chip, and host-side communication')
+        fail(UnsupportedError, f'T.{name} needs the vendor SHMEM runtime', 'transfers to the memory of another chip are not modelled',
+             'a kernel per chip, and host-side communication')
 
     refuse.__name__ = name
     return refuse

@@ -47,16 +47,20 @@ def _pairs(name: str, mapping: Any):
     check(isinstance(mapping, dict), DialectTypeError, f'T.{name} takes a dict of buffers, got {mapping!r}')
     for buffer, value in mapping.items():
         found = buffer_or_region(buffer, f'a key of T.{name}')
-        check(found.form == 'buffer' and found.space != 'GM', DialectTypeError, f'T.{name}: {found} is not an on-chip buffer', 'GM tensors belong to the caller')
+        check(found.form == 'buffer' and found.space != 'GM', DialectTypeError, f'T.{name}: {found} is not an on-chip buffer',
+              'GM tensors belong to the caller')
         yield found, value
 
 
 def annotate_layout(layouts: dict) -> None:
     """Chooses the layout of L1 tiles."""
     for found, layout in _pairs('annotate_layout', layouts):
-        check(isinstance(layout, Layout), DialectTypeError, f'T.annotate_layout: {layout!r} is no layout', instead='tiletwin.intrinsics.make_zn_layout(buf)')
-        check(found.space in ('L1', 'SHARED'), DialectError, f'T.annotate_layout: {found.name} is in {found.space}', 'only L1 tiles have a choice of layout', 'no annotation')
-        check(layout.shape == tuple(int(d) for d in found.shape), DialectError, f'T.annotate_layout: the layout of {found.name} was made for shape {list(layout.shape)}')
+        check(isinstance(layout, Layout), DialectTypeError, f'T.annotate_layout: {layout!r} is no layout',
+              instead='tiletwin.intrinsics.make_zn_layout(buf)')
+        check(found.space in ('L1', 'SHARED'), DialectError, f'T.annotate_layout: {found.name} is in {found.space}',
+              'only L1 tiles have a choice of layout', 'no annotation')
+        check(layout.shape == tuple(int(d) for d in found.shape), DialectError,
+              f'T.annotate_layout: the layout of {found.name} was made for shape {list(layout.shape)}')
         declare('annotate_layout', found.call(), layout=layout.kind)
 
 
@@ -64,9 +68,12 @@ def annotate_address(addresses: dict) -> None:
     """Fixes byte offsets of tiles inside their memory; overlaps alias."""
     for found, address in _pairs('annotate_address', addresses):
         address = int_or_expr(address)
-        check(isinstance(address, int) and not isinstance(address, bool), DialectTypeError, f'T.annotate_address: the address of {found.name} is {address!r}', 'it must be an int')
-        check(address >= 0, DialectError, f'T.annotate_address: {found.name} at {address}', 'an address is a byte offset from the start of the memory')
-        check(address % 32 == 0, DialectError, f'T.annotate_address: {found.name} at {address} is not a multiple of 32', 'on-chip memories are addressed in 32-byte blocks', f'{address // 32 * 32}')
+        check(isinstance(address, int) and not isinstance(address, bool), DialectTypeError,
+              f'T.annotate_address: the address of {found.name} is {address!r}', 'it must be an int')
+        check(address >= 0, DialectError, f'T.annotate_address: {found.name} at {address}',
+              'an address is a byte offset from the start of the memory')
+        check(address % 32 == 0, DialectError, f'T.annotate_address: {found.name} at {address} is not a multiple of 32',
+              'on-chip memories are addressed in 32-byte blocks', f'{address // 32 * 32}')
         declare('annotate_address', found.call(), address=address)
 
 
@@ -80,7 +87,8 @@ def _alias(src: Operand, shape: Any, dtype: str) -> tirx.Buffer:
 
 
 def _viewed(src: Any, name: str) -> Operand:
-    check(isinstance(src, tirx.Buffer) and not is_var(src), DialectTypeError, f'T.{name} takes a whole buffer, got {src!r}', 'a view starts at the first byte of its buffer')
+    check(isinstance(src, tirx.Buffer) and not is_var(src), DialectTypeError, f'T.{name} takes a whole buffer, got {src!r}',
+          'a view starts at the first byte of its buffer')
     return buffer_or_region(src, f'the operand of T.{name}')
 
 
@@ -98,8 +106,10 @@ def view(src, shape=None, dtype=None):
 
 def reinterpretcast(dst, src, casttype):
     """From here on `dst` names the bytes of `src` from offset 0 as elements of `casttype`; its own allocation is unused."""
-    check(isinstance(casttype, str), DialectTypeError, f'reinterpretcast: casttype must be a device type name, got {casttype!r}', instead='"int32_t", "half", "float"')
+    check(isinstance(casttype, str), DialectTypeError, f'reinterpretcast: casttype must be a device type name, got {casttype!r}',
+          instead='"int32_t", "half", "float"')
     to, of = (buffer_or_region(v, f'the {w} of reinterpretcast') for v, w in ((dst, 'destination'), (src, 'source')))
     check(to.form == of.form == 'buffer', DialectTypeError, 'reinterpretcast takes whole buffers', 'the alias starts at the first byte')
-    check(to.space == of.space and to.space in SPACES.values() and to.space != 'GM', DialectError, f'reinterpretcast from {of.space} to {to.space}', 'an alias lives in the memory of its source')
+    check(to.space == of.space and to.space in SPACES.values() and to.space != 'GM', DialectError, f'reinterpretcast from {of.space} to {to.space}',
+          'an alias lives in the memory of its source')
     declare('declare_alias', to.call(), of.call(), dtype=dtype_of(casttype).name)

@@ -20,7 +20,8 @@ from .where import check, fail
 
 def serial(start, stop=None, *extra, annotations: dict[str, Any] | None = None):
     """A loop from `start` (0 when only one bound is given) to `stop`."""
-    check(not extra, DialectTypeError, 'T.serial takes a start and a stop', 'the dialect has no loop step here', 'range(start, stop, step), or multiply the index')
+    check(not extra, DialectTypeError, 'T.serial takes a start and a stop', 'the dialect has no loop step here',
+          'range(start, stop, step), or multiply the index')
     return _serial(start, stop, annotations=annotations)
 
 
@@ -39,7 +40,8 @@ def Pipelined(start, stop=None, num_stages=0, order=None, stage=None, sync=None,
     for label, value in (('num_stages', num_stages), ('cross_interval', cross_interval)):
         check(isinstance(value, int) and not isinstance(value, bool), DialectTypeError, f'T.Pipelined: {label} must be a Python int, not {value!r}')
     check(num_stages >= 0, DialectError, f'T.Pipelined: num_stages={num_stages}', 'there is no negative number of stages')
-    check(cross_interval >= 1, DialectError, f'T.Pipelined: cross_interval={cross_interval}', 'a flag is set every cross_interval iterations, at least one')
+    check(cross_interval >= 1, DialectError, f'T.Pipelined: cross_interval={cross_interval}',
+          'a flag is set every cross_interval iterations, at least one')
     found: dict[str, Any] = {'tl_cross_interval': tirx.const(cross_interval, 'int32')}
     if num_stages > 0:
         found['num_stages'] = tirx.const(num_stages, 'int32')

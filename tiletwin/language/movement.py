@@ -17,7 +17,8 @@ _UNPLACED = ('SHARED', 'FRAGMENT')
 
 def _operand(value: Any, what: str) -> Operand:
     found = tensor(resolve(value))
-    check(found is not None, DialectTypeError, f'{what} must be a tensor, got {shown(value)}', 'a copy moves tiles', 'a buffer, a slice, or start indices A[i, j]')
+    check(found is not None, DialectTypeError, f'{what} must be a tensor, got {shown(value)}', 'a copy moves tiles',
+          'a buffer, a slice, or start indices A[i, j]')
     return found
 
 
@@ -51,7 +52,8 @@ def _check_route(src: Operand, dst: Operand, transpose: bool, relu: bool, padded
         return
     if pair not in ROUTES:
         raise PathError(f'Unsupported scope: src = {src.space} ({src.name}), dst = {dst.space} ({dst.name})', where=here(),
-                        why='the copy engines connect ' + ', '.join(f'{s}->{d}' for s, d in ROUTES), instead='stage the tile through a memory both sides reach')
+                        why='the copy engines connect ' + ', '.join(f'{s}->{d}' for s, d in ROUTES),
+                        instead='stage the tile through a memory both sides reach')
     for given, label, routes, why in (
             (transpose, 'transpose', (('L1', 'L0A'), ('L1', 'L0B')), 'only the L1 -> L0 load engine transposes'),
             (relu, 'enable_relu', (('L0C', 'GM'), ('L0C', 'UB')), 'only the write-out of L0C applies ReLU'),
@@ -66,7 +68,8 @@ def copy(src, dst, enable_relu=False, transpose=False, pad_value=None):
         check(isinstance(flag, bool), DialectTypeError, f'T.copy: {label} must be True or False, got {flag!r}')
     if a.form == b.form == 'buffer' and not transpose:
         check(len(a.shape) == len(b.shape) and all(same_value(p, q) for p, q in zip(a.shape, b.shape)), DialectError,
-              f'StructuralEqual check failed: T.copy of whole buffers of different shape, {a} and {b}', 'a whole buffer is copied to a whole buffer of the same shape',
+              f'StructuralEqual check failed: T.copy of whole buffers of different shape, {a} and {b}',
+              'a whole buffer is copied to a whole buffer of the same shape',
               f'a slice: T.copy({a.name}[...], {b.name})')
     merged = merged_extents(a, b)
     _check_route(a, b, transpose, enable_relu, pad_value is not None)
@@ -92,13 +95,17 @@ def atomic_add(dst, src):
         check(found is not None, DialectTypeError, f'{_ATOMIC} {what} is {shown(value)}', 'it adds a tile to a tensor')
         operands.append(found)
     d, s = operands
-    check(d.space == 'GM', DialectError, f'{_ATOMIC} requires global dst, but {d.name} is in {d.space}', 'the adder sits at the memory side', 'T.tile.add for on-chip tiles')
-    check(s.space in ('UB', 'L0C', *_UNPLACED), DialectError, f'{_ATOMIC} requires UB/shared or L0C, but {s.name} is in {s.space}', instead='copy the tile to UB first')
-    check(d.dtype == s.dtype, DialectTypeError, f'{_ATOMIC} requires src and dst dtype to match, got {s.dtype} and {d.dtype}', instead='T.tile.cast into a tile of the destination type')
+    check(d.space == 'GM', DialectError, f'{_ATOMIC} requires global dst, but {d.name} is in {d.space}', 'the adder sits at the memory side',
+          'T.tile.add for on-chip tiles')
+    check(s.space in ('UB', 'L0C', *_UNPLACED), DialectError, f'{_ATOMIC} requires UB/shared or L0C, but {s.name} is in {s.space}',
+          instead='copy the tile to UB first')
+    check(d.dtype == s.dtype, DialectTypeError, f'{_ATOMIC} requires src and dst dtype to match, got {s.dtype} and {d.dtype}',
+          instead='T.tile.cast into a tile of the destination type')
     if d.form == 'element' and s.form == 'element':
         fail(DialectAssertionError, f"Can't deduce copy extents from args: {s} and {d}", instead='a whole buffer or a slice on one side')
     known = [x for x in (d, s) if x.form != 'element']
     ranks = {len(x.starts) for x in (d, s)}
-    check(len(ranks) == 1, DialectError, f'{_ATOMIC} ranks differ: {d} and {s}', 'every dimension of both sides is added', 'slices of equal rank: A[i:i + 1, j:j + 64]')
+    check(len(ranks) == 1, DialectError, f'{_ATOMIC} ranks differ: {d} and {s}', 'every dimension of both sides is added',
+          'slices of equal rank: A[i:i + 1, j:j + 64]')
     merged = tuple(_larger(p, q) for p, q in zip(known[0].extents, known[-1].extents, strict=True))
     return issue('atomic_add', *(x.call(extents=x.extents if x.form != 'element' else tuple(map(int_or_expr, merged))) for x in (d, s)))

@@ -74,7 +74,7 @@ class Names:
                                why='a name ends with the loop, if or with block that binds it',
                                instead=f'bind `{name}` before the block; for a scalar that changes: {name} = T.alloc_var("int32", init=...)')
         raise DialectError(f'`{name}` was rebound in {top.block.describe()} (line {top.span.line}) and is read after that block', where=where,
-                           why='an assignment inside a block is a new name for that block only: the value outside does not change, whatever Python shows',
+                           why='an assignment inside a block is a new name for that block: the value outside does not change, whatever Python shows',
                            instead=f'{name} = T.alloc_var(dtype, init=...) before the block, or another name inside it')
 
     def bind(self, name: str, value: Any, block: Block, span: Span, loop_target: bool = False) -> None:
@@ -93,6 +93,6 @@ class Names:
         while inner is not None and inner is not outer.block:
             if inner.kind in LOOPS and outer.read > inner.opened:
                 raise DialectError(f'`{name}` is read and then rebound inside {inner.describe()}', where=span,
-                                   why='an assignment does not change a name for the next iteration: every iteration would read the value from before the loop',
+                                   why='an assignment does not reach the next iteration: every iteration would read the value from before the loop',
                                    instead=f'{name} = T.alloc_var(dtype, init=...) before the loop: then assignments store')
             inner = inner.parent

@@ -12,7 +12,7 @@ from tvm import tirx
 from tvm.tirx.expr import EqualOp, NotEqualOp
 
 from ..dtypes import dtype as dtype_of
-from ..errors import DialectError, DialectTypeError
+from ..errors import DialectError, DialectTypeError, TileTwinError
 from .carrier import region_call
 from .emit import tracing
 from .where import check, fail
@@ -91,7 +91,8 @@ def tensor(value: Any) -> Operand | None:
         if is_var(value.buffer):
             return None
         for i in value.indices:
-            check(not isinstance(i, tirx.Ramp), DialectError, f'a slice with a step on {value.buffer.name}', 'a region is contiguous in every dimension', 'a slice without a step')
+            check(not isinstance(i, tirx.Ramp), DialectError, f'a slice with a step on {value.buffer.name}',
+                  'a region is contiguous in every dimension', 'a slice without a step')
         return Operand(value.buffer, tuple(int_or_expr(i) for i in value.indices), (), 'element')
     return None
 
@@ -161,7 +162,11 @@ def same_value(a: Any, b: Any) -> bool:
 
 
 def element_type(name: Any) -> str:
-    return dtype_of(name).name
+    """The element type of any spelling the dialect takes."""
+    try:
+        return dtype_of(name).name
+    except TileTwinError as error:
+        fail(type(error), error.what, error.why, error.instead)
 
 
 def in_named_slices(value: Any) -> bool:

@@ -23,7 +23,8 @@ from .where import check
 _ELEMENTS = tuple(n for n in DTYPES if hasattr(_dtypes, n))
 globals().update({n: getattr(_dtypes, n) for n in _ELEMENTS})
 
-_FUNCTIONS = ('And', 'Cast', 'Else', 'If', 'Not', 'Or', 'Select', 'Then', 'abs', 'ceil', 'cos', 'exp', 'floor', 'floordiv', 'floormod', 'func_attr', 'grid', 'if_then_else', 'log', 'max', 'min',
+_FUNCTIONS = ('And', 'Cast', 'Else', 'If', 'Not', 'Or', 'Select', 'Then', 'abs', 'ceil', 'cos', 'exp', 'floor', 'floordiv', 'floormod', 'func_attr',
+              'grid', 'if_then_else', 'log', 'max', 'min',
               'pow', 'reinterpret', 'round', 'rsqrt', 'sigmoid', 'sin', 'sqrt', 'tanh', 'trunc', 'truncdiv', 'truncmod', 'vectorized')
 globals().update({n: getattr(_tir, n) for n in _FUNCTIONS if hasattr(_tir, n)})
 
@@ -36,8 +37,10 @@ def Tensor(shape, dtype='float32'):
     """A tensor parameter in global memory."""
     dims = shape if isinstance(shape, (builtins.list, builtins.tuple)) or hasattr(shape, '__len__') else (shape,)
     for d in dims:
-        check(isinstance(d, (builtins.int, tirx.PrimExpr)) and not isinstance(d, builtins.bool), DialectTypeError, f'T.Tensor: the extent {d!r}', 'an extent is an int or an expression of symbolic dims')
-        check(not isinstance(d, builtins.int) or d > 0, DialectError, f'T.Tensor: the extent {d} is not positive', 'a tensor has at least one element per dimension')
+        check(isinstance(d, (builtins.int, tirx.PrimExpr)) and not isinstance(d, builtins.bool), DialectTypeError, f'T.Tensor: the extent {d!r}',
+              'an extent is an int or an expression of symbolic dims')
+        check(not isinstance(d, builtins.int) or d > 0, DialectError, f'T.Tensor: the extent {d} is not positive',
+              'a tensor has at least one element per dimension')
     return _tensor(builtins.tuple(dims), element_type(dtype))
 
 
@@ -74,7 +77,8 @@ def clamp(value, low, high):
 
 
 def _float_limit(kind: str) -> tuple[builtins.float, builtins.float]:
-    largest = {'float16': 65504.0, 'bfloat16': 3.3895313892515355e38, 'float32': 3.4028234663852886e38, 'float8_e4m3fn': 448.0, 'float8_e5m2': 57344.0}[kind]
+    largest = {'float16': 65504.0, 'bfloat16': 3.3895313892515355e38, 'float32': 3.4028234663852886e38, 'float8_e4m3fn': 448.0,
+               'float8_e5m2': 57344.0}[kind]
     return -largest, largest
 
 

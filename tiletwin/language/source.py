@@ -99,7 +99,8 @@ class _Prepare(ast.NodeTransformer):
     def visit_FunctionDef(self, node: ast.FunctionDef):
         self.depth += 1
         if self.depth > 1:
-            self.refuse(node, f'the function {node.name} inside a kernel', 'a kernel body is one traced block', '@T.macro on a function outside the kernel')
+            self.refuse(node, f'the function {node.name} inside a kernel', 'a kernel body is one traced block',
+                        '@T.macro on a function outside the kernel')
         node = self.generic_visit(node)
         self.depth -= 1
         return node
@@ -121,7 +122,8 @@ class _Prepare(ast.NodeTransformer):
     def visit_Assign(self, node: ast.Assign):
         for target in node.targets:
             if isinstance(target, ast.Attribute):
-                self.refuse(node, f'assignment to the attribute {ast.unparse(target)}', 'a kernel cannot change Python objects', 'a local name or T.alloc_var')
+                self.refuse(node, f'assignment to the attribute {ast.unparse(target)}', 'a kernel cannot change Python objects',
+                            'a local name or T.alloc_var')
         return self.generic_visit(node)
 
 

@@ -16,13 +16,16 @@ from .where import check
 def _pipe(name: Any, what: str, extra: tuple[str, ...] = ()) -> tirx.StringImm:
     check(isinstance(name, str), DialectTypeError, f'{what} must be a pipe name, got {name!r}')
     found = name.upper()
-    check(found in (*PIPES, *extra), DialectError, f'{what}: there is no pipe {name!r}', 'the device compiler knows only ' + ', '.join((*PIPES, *extra)), 'one of these names, in any case')
+    known = ', '.join((*PIPES, *extra))
+    check(found in (*PIPES, *extra), DialectError, f'{what}: there is no pipe {name!r}', f'the device compiler knows only {known}',
+          'one of these names, in any case')
     return tirx.StringImm(found)
 
 
 def _flag(op: str, src, dst, event) -> Any:
     a, b = _pipe(src, f'{op}: source'), _pipe(dst, f'{op}: destination')
-    check(a.value != b.value, DialectError, f'{op}({a.value}, {b.value}): a flag orders two different pipes', 'a pipe runs in order; within it only a barrier waits',
+    check(a.value != b.value, DialectError, f'{op}({a.value}, {b.value}): a flag orders two different pipes',
+          'a pipe runs in order; within it only a barrier waits',
           f'T.pipe_barrier("{a.value.lower()}")')
     return issue(op, a, b, scalar(event, 'the event id'))
 
@@ -52,7 +55,8 @@ def sync_all():
 
 
 def set_cross_flag(pipe, flag, mode=2):
-    check(mode in (0, 1, 2), DialectError, f'set_cross_flag: mode {mode!r}', '0: all cores of a kind, 1: the vector cores of a block, 2: cube and vector cores of a block', 'mode 0, 1 or 2')
+    check(mode in (0, 1, 2), DialectError, f'set_cross_flag: mode {mode!r}',
+          '0: all cores of a kind, 1: the vector cores of a block, 2: cube and vector cores of a block', 'mode 0, 1 or 2')
     return issue('set_cross_flag', _pipe(pipe, 'T.set_cross_flag'), scalar(flag, 'the flag id'), mode=int(mode))
 
 

@@ -14,7 +14,8 @@ from ..ir.expr import Bin, Call, Cast, Const, Expr, Load, Select, Un, Var, fold
 _BINARY = {'Add': '+', 'Sub': '-', 'Mul': '*', 'Div': 'tdiv', 'Mod': 'tmod', 'FloorDiv': '//', 'FloorMod': '%', 'Min': 'min', 'Max': 'max',
            'LT': '<', 'LE': '<=', 'EQ': '==', 'NE': '!=', 'GT': '>', 'GE': '>=', 'And': 'and', 'Or': 'or'}
 _CALLS = {'bitwise_and': '&', 'bitwise_or': '|', 'bitwise_xor': '^', 'shift_left': '<<', 'shift_right': '>>', 'pow': 'pow', 'fmod': 'tmod'}
-_UNARY_CALLS = {'bitwise_not': '~', 'exp': 'exp', 'log': 'log', 'sqrt': 'sqrt', 'rsqrt': 'rsqrt', 'sin': 'sin', 'cos': 'cos', 'tanh': 'tanh', 'floor': 'floor',
+_UNARY_CALLS = {'bitwise_not': '~', 'exp': 'exp', 'log': 'log', 'sqrt': 'sqrt', 'rsqrt': 'rsqrt', 'sin': 'sin', 'cos': 'cos', 'tanh': 'tanh',
+                'floor': 'floor',
                 'ceil': 'ceil', 'round': 'round', 'trunc': 'trunc', 'fabs': 'abs', 'sigmoid': 'sigmoid', 'nearbyint': 'round'}
 
 
@@ -57,7 +58,8 @@ class Expressions:
         return getattr(self, f'_{kind}', self._unknown)(e)
 
     def _unknown(self, e) -> Expr:
-        raise DialectError(f'the expression {e}', where=here(), why=f'a {type(e).__name__} has no scalar form on the chip', instead='arithmetic, comparisons, T.if_then_else, T.min, T.max, T.cast')
+        raise DialectError(f'the expression {e}', where=here(), why=f'a {type(e).__name__} has no scalar form on the chip',
+                           instead='arithmetic, comparisons, T.if_then_else, T.min, T.max, T.cast')
 
     def _FloatImm(self, e) -> Expr:
         value = float(e.value)

@@ -16,7 +16,8 @@ def tile(value: Any, what: str) -> Operand:
 
 def whole(value: Any, what: str) -> Operand:
     found = tile(value, what)
-    check(found.form == 'buffer', DialectTypeError, f'{what} must be a whole buffer, got {found}', 'the operation takes its size from the buffer', 'a buffer of exactly that size')
+    check(found.form == 'buffer', DialectTypeError, f'{what} must be a whole buffer, got {found}', 'the operation takes its size from the buffer',
+          'a buffer of exactly that size')
     return found
 
 
@@ -35,7 +36,8 @@ def element(value: Any, op: str) -> Operand | None:
     found = tensor(value)
     if found is None or found.form != 'element':
         return None
-    check(found.space in ('UB', 'SHARED'), DialectTypeError, f'T.tile.{op}: scalar operand {found} is in {found.space}', 'the scalar unit reads an operand element from UB',
+    check(found.space in ('UB', 'SHARED'), DialectTypeError, f'T.tile.{op}: scalar operand {found} is in {found.space}',
+          'the scalar unit reads an operand element from UB',
           'x = A[i] first, and x as the operand')
     check(all(d == 1 for d in found.shape[1:]), DialectError, f'T.tile.{op}: scalar operand {found} of a {len(found.shape)}-dimensional buffer',
           'the compiler keeps only the first index of the element', 'a one-dimensional buffer')
@@ -47,7 +49,8 @@ def scalar_operand(value: Any, op: str, dtype: str, what: str = 'the scalar'):
     found = element(value, op)
     if found is None:
         return scalar(value, f'T.tile.{op}: {what}')
-    check(found.dtype == dtype, DialectTypeError, f'T.tile.{op}: Type mismatch between {found.name} ({found.dtype}) and the tile ({dtype})', 'the element is used as it is stored')
+    check(found.dtype == dtype, DialectTypeError, f'T.tile.{op}: Type mismatch between {found.name} ({found.dtype}) and the tile ({dtype})',
+          'the element is used as it is stored')
     return found.call(extents=(1,) * len(found.starts))
 
 
@@ -56,5 +59,6 @@ def count(value: Any, op: str):
 
 
 def python_int(value: Any, what: str) -> int:
-    check(isinstance(value, int) and not isinstance(value, bool), DialectTypeError, f'{what} must be a Python int, got {value!r}', 'it is encoded in the instruction')
+    check(isinstance(value, int) and not isinstance(value, bool), DialectTypeError, f'{what} must be a Python int, got {value!r}',
+          'it is encoded in the instruction')
     return value

@@ -17,7 +17,8 @@ def _binary(op: str, dst, src0, src1):
     other = tensor(src1)
     if other is None or other.form == 'element':
         scalar_form = _SCALAR_FORMS.get(op)
-        check(scalar_form is not None, DialectError, f'T.tile.{op} with a scalar', f'there is no scalar form of {op}', 'a tile filled with the scalar: T.tile.fill')
+        check(scalar_form is not None, DialectError, f'T.tile.{op} with a scalar', f'there is no scalar form of {op}',
+              'a tile filled with the scalar: T.tile.fill')
         same_dtype(op, d, a)
         return issue(scalar_form, d.call(), a.call(), scalar_operand(src1, op, d.dtype))
     b = tile(src1, f'T.tile.{op}: src1')
@@ -46,7 +47,8 @@ def _named(maker, names: str, doc: str) -> dict:
 
 BINARY = _named(lambda op: lambda dst, src0, src1: _binary(op, dst, src0, src1), 'add sub mul div max min bitwise_and bitwise_or',
                 'dst = src0 {op} src1, element by element; src1 is a tile, a number, an expression or one element of UB.')
-UNARY = _named(lambda op: lambda dst, src0: _unary(op, dst, src0), 'exp ln abs reciprocal sqrt rsqrt relu bitwise_not sin cos', 'dst = {op}(src0), element by element.')
+UNARY = _named(lambda op: lambda dst, src0: _unary(op, dst, src0), 'exp ln abs reciprocal sqrt rsqrt relu bitwise_not sin cos',
+               'dst = {op}(src0), element by element.')
 UNCHECKED = _named(lambda op: lambda dst, src: _unary(op, dst, src, checked=False), 'sigmoid silu', 'dst = {op}(src) for the elements of dst.')
 globals().update({**BINARY, **UNARY, **UNCHECKED})
 

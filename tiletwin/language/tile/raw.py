@@ -66,8 +66,10 @@ def block_reduce_sum(dst, src, repeat, mask, dstRepStride, srcBlkStride, srcRepS
 def bilinear_interpolation(dst, src0, src0_offset, src1, mask, h_repeat, repeat_mode, dst_blk_stride, v_r_offset, v_repeat):
     """Weighted sums of gathered blocks."""
     _deprecated('bilinear_interpolation', 'T.tile.gather and T.tile.mul_add_dst')
-    operands = (tile(v, f'T.tile.bilinear_interpolation: {w}').call() for v, w in ((dst, 'dst'), (src0, 'src0'), (src0_offset, 'src0_offset'), (src1, 'src1')))
-    numbers = _numbers('bilinear_interpolation', mask=mask, h_repeat=h_repeat, repeat_mode=repeat_mode, dst_blk_stride=dst_blk_stride, v_r_offset=v_r_offset, v_repeat=v_repeat)
+    operands = (tile(v, f'T.tile.bilinear_interpolation: {w}').call() for v, w in ((dst, 'dst'), (src0, 'src0'), (src0_offset, 'src0_offset'),
+                                                                                   (src1, 'src1')))
+    numbers = _numbers('bilinear_interpolation', mask=mask, h_repeat=h_repeat, repeat_mode=repeat_mode, dst_blk_stride=dst_blk_stride,
+                       v_r_offset=v_r_offset, v_repeat=v_repeat)
     return issue('bilinear_interpolation', *operands, *numbers)
 
 
@@ -80,7 +82,8 @@ def _row_expand(op: str, dst, src0, src1, tmp):
     check(len(d.extents) >= 2, DialectError, f'T.tile.{op}: dst {d} has one dimension', 'rows are scaled one by one', 'a two-dimensional tile')
     check(list(d.extents) == list(a.extents), DialectError, f'T.tile.{op}: dst {d} and src0 {a} differ in shape', 'both are the same matrix')
     if tmp is not None or op == 'row_expand_mul':
-        check(b.size == rows, DialectError, f'T.tile.{op}: src1 {b} has {b.size} elements but there are {rows} rows', 'one factor per row', f'a tile of {rows} elements')
+        check(b.size == rows, DialectError, f'T.tile.{op}: src1 {b} has {b.size} elements but there are {rows} rows', 'one factor per row',
+              f'a tile of {rows} elements')
     extra = () if tmp is None else (tile(tmp, f'T.tile.{op}: tmp').call(),)
     return issue(op, d.call(), a.call(), b.call(), *extra)
 
@@ -106,8 +109,10 @@ def brcb_experiment(dst, src, repeat_times, dst_blk_stride, dst_repeat_stride):
     """Each of 8 * repeat_times elements fills one 32-byte block."""
     d, s = tile(dst, 'T.tile.brcb_experiment: dst'), tile(src, 'T.tile.brcb_experiment: src')
     if isinstance(s.size, int) and isinstance(repeat_times, int):
-        check(s.size >= 8 * repeat_times, DialectAssertionError, f'T.tile.brcb_experiment: src {s} has {s.size} elements but {8 * repeat_times} are read', 'eight elements per repeat')
-    return issue('brcb_experiment', d.call(), s.call(), *_numbers('brcb_experiment', repeat_times=repeat_times, dst_blk_stride=dst_blk_stride, dst_repeat_stride=dst_repeat_stride))
+        check(s.size >= 8 * repeat_times, DialectAssertionError,
+              f'T.tile.brcb_experiment: src {s} has {s.size} elements but {8 * repeat_times} are read', 'eight elements per repeat')
+    return issue('brcb_experiment', d.call(), s.call(), *_numbers('brcb_experiment', repeat_times=repeat_times, dst_blk_stride=dst_blk_stride,
+                                                                  dst_repeat_stride=dst_repeat_stride))
 
 
 def sub_experiment(dst, src0, src1, n):
@@ -141,13 +146,15 @@ def reduce_sum_experiment(dst, src, n):
 def reduce_sum_mask_experiment(dst, src, mask, repeatTime, srcRepStride):
     """dst[0] = the sum over masked repeats."""
     d, a = tile(dst, 'T.tile.reduce_sum_mask_experiment: dst'), tile(src, 'T.tile.reduce_sum_mask_experiment: src')
-    return issue('reduce_sum_mask_experiment', d.call(), a.call(), *_numbers('reduce_sum_mask_experiment', mask=mask, repeatTime=repeatTime, srcRepStride=srcRepStride))
+    return issue('reduce_sum_mask_experiment', d.call(), a.call(), *_numbers('reduce_sum_mask_experiment', mask=mask, repeatTime=repeatTime,
+                                                                             srcRepStride=srcRepStride))
 
 
 def fill_experiment(dst, value, mask, repeat, dstBlkStride, dstRepStride):
     """Bit i of mask[0] selects element i of each repeat."""
     d = tile(dst, 'T.tile.fill_experiment: dst')
-    check(isinstance(mask, (list, tuple)) and len(mask) == 1, DialectError, f'T.tile.fill_experiment: mask {mask!r}', 'one 64-bit mask word is supported', '[mask0]')
+    check(isinstance(mask, (list, tuple)) and len(mask) == 1, DialectError, f'T.tile.fill_experiment: mask {mask!r}',
+          'one 64-bit mask word is supported', '[mask0]')
     return issue('fill_experiment', d.call(), scalar(value, 'the value'),
                  *_numbers('fill_experiment', mask0=mask[0], repeat=repeat, dstBlkStride=dstBlkStride, dstRepStride=dstRepStride))
 
@@ -155,7 +162,8 @@ def fill_experiment(dst, value, mask, repeat, dstBlkStride, dstRepStride):
 def sum_experiment(dst, src, params):
     """The sum of the first n elements of each of `outter` rows with pitch `inner`; params = [outter, inner, n]."""
     d, a = tile(dst, 'T.tile.sum_experiment: dst'), tile(src, 'T.tile.sum_experiment: src')
-    check(isinstance(params, (list, tuple)) and len(params) == 3, DialectError, f'T.tile.sum_experiment: params {params!r}', 'rows, row pitch, summed elements', '[outter, inner, n]')
+    check(isinstance(params, (list, tuple)) and len(params) == 3, DialectError, f'T.tile.sum_experiment: params {params!r}',
+          'rows, row pitch, summed elements', '[outter, inner, n]')
     return issue('sum_experiment', d.call(), a.call(), *(scalar(v, 'a parameter') for v in params))
 
 

@@ -17,7 +17,8 @@ def sort32(dst, src0, src1):
 
 
 def _room(op: str, dst, actual, needed: int) -> None:
-    check(not isinstance(dst.size, int) or dst.size >= needed, DialectError, f'T.tile.{op}: dst {dst} holds {dst.size} elements but {needed} are written',
+    check(not isinstance(dst.size, int) or dst.size >= needed, DialectError,
+          f'T.tile.{op}: dst {dst} holds {dst.size} elements but {needed} are written',
           'each value is stored with its index', f'a tile of {needed} elements')
 
 
@@ -33,7 +34,8 @@ def topk(dst, src, K, actual_num):
     """The K largest of `actual_num` values as pairs. The tail of src is overwritten with -inf."""
     d, s = whole(dst, 'T.tile.topk: dst'), whole(src, 'T.tile.topk: src')
     check(isinstance(s.size, int), DialectError, f'topk requires src buffer with static shape, got {s}', 'the scratch size is computed from it')
-    check(len(s.shape) == 1 or s.size == max(s.shape), DialectError, f'T.tile.topk: {s} has {len(s.shape)} dimensions', 'the compiler adds the extents up to get the length',
+    check(len(s.shape) == 1 or s.size == max(s.shape), DialectError, f'T.tile.topk: {s} has {len(s.shape)} dimensions',
+          'the compiler adds the extents up to get the length',
           'a one-dimensional buffer')
     return issue('topk', d.call(), s.call(), scalar(K, 'K'), scalar(actual_num, 'actual_num'))
 
@@ -44,5 +46,6 @@ def merge_sort(dst, src0, src1, src2=None, src3=None):
     lists = [tile(v, f'T.tile.merge_sort: src{i}') for i, v in enumerate((src0, src1, src2, src3)) if v is not None]
     d = tile(dst, 'T.tile.merge_sort: dst')
     total = sum(x.size for x in lists if isinstance(x.size, int))
-    check(not isinstance(d.size, int) or d.size >= total, DialectError, f'T.tile.merge_sort: dst {d} holds {d.size} elements but the lists have {total}', 'every pair is kept')
+    check(not isinstance(d.size, int) or d.size >= total, DialectError,
+          f'T.tile.merge_sort: dst {d} holds {d.size} elements but the lists have {total}', 'every pair is kept')
     return issue('merge_sort', d.call(), *(x.call() for x in lists))
