@@ -22,16 +22,23 @@ def run_ub(tiles: dict[str, torch.Tensor], body, target: str = 'ascendc', exact:
     outer = [ub('overlay', (address,), 'uint8', address=0)] if exact else []
     ins = {n: gm(f'in_{n}', (t.numel(),), name_of(t.dtype)) for n, t in tiles.items()}
     outs = {n: gm(f'out_{n}', (t.numel(),), name_of(t.dtype)) for n, t in tiles.items()}
+    narrow = [n for n, t in tiles.items() if t.dtype in (torch.float16, torch.bfloat16)]
+    wide = {n: ub(f'wide_{n}', (tiles[n].numel(),), address=(1 << 20) + (i << 16) if exact else None) for i, n in enumerate(narrow)}
+    seen = {n: gm(f'seen_{n}', (tiles[n].numel(),)) for n in narrow}
     flat = {n: _flat(b) for n, b in buffers.items()}
-    stmts = [*(copy(ins[n], flat[n]) for n in tiles), *body(buffers), *(copy(flat[n], outs[n]) for n in tiles)]
-    program = kernel([*ins.values(), *outs.values(), *buffers.values(), *outer], [vec(*stmts)], form='threads1')
+    stmts = [*(copy(ins[n], flat[n]) for n in tiles), *body(buffers), *(copy(flat[n], outs[n]) for n in tiles),
+             *(copy(flat[n], wide[n]) for n in narrow), *(copy(wide[n], seen[n]) for n in narrow)]
+    program = kernel([*ins.values(), *outs.values(), *seen.values(), *buffers.values(), *wide.values(), *outer], [vec(*stmts)], form='threads1')
     engine = DataEngine(program, target)
     if engine_only:
         return engine
     given = {f'in_{n}': t.contiguous().view(-1) for n, t in tiles.items()}
     got = {f'out_{n}': torch.zeros(t.numel(), dtype=t.dtype) for n, t in tiles.items()}
-    result = engine.run({**given, **got})
+    held = {f'seen_{n}': torch.zeros(tiles[n].numel()) for n in narrow}
+    result = engine.run({**given, **got, **held})
     assert result.stuck == ()
+    for n in narrow:  # a tile holds values of its dtype, not just rounds when stored
+        same(held[f'seen_{n}'], got[f'out_{n}'].to(torch.float32))
     return {n: got[f'out_{n}'].view(t.shape) for n, t in tiles.items()}
 
 

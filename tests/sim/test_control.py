@@ -115,6 +115,7 @@ PARALLEL = {
     'in place': (lambda u: store(u['d'], [I, J], fe('max', fe('*', load(u['d'], I, J), load(u['x'], I, J)), load(u['y'], I, J))),
                  lambda x, y, s: torch.maximum(0.5 * x, y)),
     'transposed read': (lambda u: store(u['d'], [I, J], load(u['t'], J, I)), lambda x, y, s: y),
+    'accumulated': (lambda u: store(u['s'], [E.Const(0)], fe('+', load(u['s'], 0), load(u['x'], I, J))), None),
     'carried': (lambda u: store(u['s'], [bin_('+', J, 1)], fe('+', load(u['s'], J), load(u['x'], I, J))), None),
 }
 
@@ -133,7 +134,10 @@ def test_parallel_means_the_scalar_loops(name, exact, m, n, seed):
         return
     for i in range(m):
         for j in range(n):
-            s[j + 1] = s[j] + x[i, j]
+            if name == 'carried':
+                s[j + 1] = s[j] + x[i, j]
+            else:
+                s[0] = s[0] + x[i, j]
     same(got['s'], s)
 
 

@@ -70,17 +70,34 @@ def mma_program(order, k_loop):
     fa, fb = copy(at(a1, [s, 0, 0], [1, 32, 16]), at(a0, [s, 0, 0], [1, 32, 16])), copy(at(b1, [s, 0, 0], [1, 16, 48]), b0)
     mul = op('mma', at(a0, [s, 0, 0], [1, 32, 16]), b0, acc, bin_('==', k, 0), M=32, N=48, K=16)
     spoil = copy(at(A, [0, 0], [32, 16]), at(a1, [s, 0, 0], [1, 32, 16]))
-    body = {'straight': [la, lb, fa, fb, mul], 'spoiled': [la, lb, fa, fb, spoil, mul], 'nested': [la, lb, fa, fb, loop('one', 1, mul)]}[order]
+    body = {'straight': [la, lb, fa, fb, mul], 'spoiled': [la, lb, fa, fb, spoil, mul], 'nested': [la, lb, fa, fb, loop('one', 1, mul)],
+            'spoiled inside': [la, lb, fa, fb, loop('one', 1, spoil), mul]}[order]
     return kernel([A, B, O, a1, b1, a0, b0, acc], [cube(loop('k', k_loop, *body), copy(acc, O))])
 
 
-@pytest.mark.parametrize('order', ['straight', 'spoiled', 'nested'])
+@pytest.mark.parametrize('order', ['straight', 'spoiled', 'nested', 'spoiled inside'])
 def test_l0_holds_the_tile_as_it_was_when_copied(order):
     """Reading L1 in place of L0 must not show: not when L1 is overwritten, not when the mma sits in another block."""
     a, b = data(1, (32, 64), HALF), data(2, (64, 48), HALF)
     out = torch.zeros(32, 48)
     DataEngine(mma_program(order, 4)).run({'A': a, 'B': b, 'O': out})
     close(out, a, b)
+
+
+def test_an_l0_tile_filled_both_ways():
+    """The same L0B tile receives a tile as it is, then a transposed one, in other blocks than the products."""
+    b = data(3, (2, 16, 16), HALF)
+    B, E1, O = gm('B', (2, 16, 16), 'float16'), gm('E1', (16, 16), 'float16'), gm('O', (2, 16, 16))
+    b1, e1 = chip('b1', 'L1', (2, 16, 16), 'float16'), chip('e1', 'L1', (16, 16), 'float16')
+    a0, b0, acc = chip('a0', 'L0A', (16, 16), 'float16'), chip('b0', 'L0B', (16, 16), 'float16'), chip('acc', 'L0C', (16, 16))
+    tiles = [at(b1, [i, 0, 0], [1, 16, 16]) for i in (0, 1)]
+    work = [(copy(tiles[i], b0, transpose=bool(i)), loop(f'x{i}', 1, op('mma', a0, b0, acc, True, M=16, N=16, K=16), copy(acc, at(O, [i, 0, 0], [1, 16, 16]))))
+            for i in (0, 1)]
+    load = [copy(at(B, [i, 0, 0], [1, 16, 16]), tiles[i]) for i in (0, 1)]
+    out = torch.zeros(2, 16, 16)
+    DataEngine(kernel([B, E1, O, b1, e1, a0, b0, acc], [cube(*load, copy(E1, e1), copy(e1, a0), *work[0], *work[1])])).run(
+        {'B': b, 'E1': torch.eye(16).half(), 'O': out})
+    same(out, torch.stack([b[0], b[1].T]).float())
 
 
 def test_unwritten_l0_is_poison():

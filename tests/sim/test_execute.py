@@ -46,6 +46,13 @@ def test_tiles_at_overlapping_addresses_share_bytes():
     same(ow, x.view(I32)[32:])
 
 
+def test_an_unwritten_narrow_tile_is_nan_also_where_bytes_are_shared():
+    O, h, a = gm('O', (64,), 'float16'), ub('h', (64,), 'float16', address=0), ub('a', (64,), 'int8', address=32)
+    out = torch.zeros(64, dtype=HALF)
+    DataEngine(kernel([O, h, a], [vec(copy(h, O))])).run({'O': out})
+    assert out.isnan().all()
+
+
 def test_writes_through_a_narrow_overlay_are_rounded_in_place():
     x = data(2, 64, F32)
     A, O = gm('A', (64,)), gm('O', (64,), 'float16')
