@@ -1,0 +1,97 @@
+"""int8 activations times int4 weights."""
+
+import torch
+
+from tiletwin.errors import CallError
+from tiletwin.harness.contract import BadInput, Case, Contract, Operand, Variant
+
+
+def unpack(packed):
+    """[N, K/2] bytes -> [N, K] numbers: the low nibble stands first, both are two's complement."""
+    nibbles = torch.stack((packed & 15, packed >> 4), -1).flatten(-2).to(torch.int32)
+    return torch.where(nibbles >= 8, nibbles - 16, nibbles)
+
+
+def reference(a, packed, **_):
+    # Sums of products of at most 128 * 8: exact in float64.
+    return ((a.double() @ unpack(packed).double().T).to(torch.int32),)
+
+
+def int8(shape, generator, *_):
+    return torch.randint(-128, 128, shape, generator=generator)
+
+
+def nibbles(shape, generator, *_):
+    return torch.randint(0, 256, shape, generator=generator)
+
+
+def limits(name, longest):
+    def check(sizes, settings):
+        N, half = sizes['N'], sizes['K/2']
+        if N % 16:
+            raise CallError(f'{name}: N is {N}', why='a step of B is at least one fractal of 16 rows, half of them per vector core',
+                            instead='B_packed padded to a multiple of 16 rows')
+        if half % 32:
+            raise CallError(f'{name}: K is {2 * half}', why='packed rows are cut into whole 32-byte blocks, 64 numbers each',
+                            instead='a multiple of 64: zeros in A make any padding of B vanish')
+        if sizes['K'] != 2 * half:
+            raise CallError(f'{name}: K is {sizes["K"]} in A and {2 * half} in B_packed', why='a byte of B_packed holds two numbers of K')
+        if longest and 2 * half > longest:
+            raise CallError(f'{name}: K is {2 * half}', why=f'sixteen unpacked rows stay in L1, at most {longest} numbers each',
+                            instead="tiletwin.operator('w4a8_gemm.workspace_vid')")
+        block = settings['block_N']
+        if block is not None and (not isinstance(block, int) or block < 16 or block % 16 or N % block or block > 128):
+            raise CallError(f'{name}: block_N is {block!r}', why='L0B and L0C are made of fractals of 16', instead='a multiple of 16 up to 128 that divides N')
+    return check
+
+
+def arguments(sizes, settings, dtypes):
+    return {'M': sizes['M'], 'N': sizes['N'], 'K': sizes['K'], **settings}
+
+
+def mnk(M, N, K):
+    return {'M': M, 'N': N, 'K': K, 'K/2': K // 2}
+
+
+def pair(M=16, N=16, K=64, packed=None):
+    return (torch.zeros(M, K, dtype=torch.int8), torch.zeros(N, K // 2 if packed is None else packed, dtype=torch.uint8))
+
+
+CASES = (
+    Case('minimum', 'minimum', mnk(1, 16, 64), {'cores': 1}),
+    Case('source', 'source', mnk(64, 64, 256)),
+    Case('source-128', 'source', mnk(128, 128, 512)),
+    Case('source-256', 'source', mnk(256, 256, 1024)),
+    Case('large', 'source', mnk(512, 1024, 2048), slow=True),
+    Case('tail-m', 'tail', mnk(200, 48, 320), {'cores': 2}),
+    Case('tail-k', 'tail', mnk(33, 32, 832), {'cores': 2}),
+    Case('reuse', 'reuse', mnk(300, 64, 1536), {'cores': 1}),
+    Case('wide-blocks', 'reuse', mnk(160, 256, 512), {'cores': 2}),
+    Case('idle', 'idle', mnk(64, 32, 256), {'cores': 4}),
+    Case('uneven', 'uneven', mnk(64, 48, 256), {'cores': 2}),
+)
+
+
+def variant(name, longest):
+    full = f'w4a8_gemm.{name}'
+    bad = (
+        BadInput('dtype', lambda: ((pair()[0].int(), pair()[1]), {}), CallError, 'A is int32'),
+        BadInput('signed', lambda: ((pair()[0], pair()[1].view(torch.int8)), {}), CallError, 'B_packed is int8'),
+        BadInput('rank', lambda: ((pair()[0][None], pair()[1]), {}), CallError, 'A has shape (1, 16, 64)'),
+        BadInput('transposed', lambda: ((pair()[0], torch.zeros(32, 16, dtype=torch.uint8).t()), {}), CallError, 'B_packed is not contiguous'),
+        BadInput('missing', lambda: (pair()[:1], {}), CallError, 'takes 2 tensors'),
+        BadInput('N', lambda: (pair(N=24), {}), CallError, 'N is 24'),
+        BadInput('K', lambda: (pair(K=96), {}), CallError, 'K is 96'),
+        BadInput('contraction', lambda: (pair(packed=64), {}), CallError, 'K is 64 in A and 128 in B_packed'),
+        BadInput('block-8', lambda: (pair(), {'block_N': 8}), CallError, 'block_N is 8'),
+        BadInput('attribute', lambda: (pair(), {'bias': 1}), CallError, "no attribute 'bias'"),
+    )
+    if longest:
+        bad += (BadInput('too-long', lambda: (pair(K=2 * longest), {}), CallError, f'K is {2 * longest}'),)
+    return Variant(name=full, row='w4a8_gemm', kernel=name, chips=('a2', 'a3', 'a5'),
+                   inputs=(Operand('A', ('M', 'K'), ('int8',), int8), Operand('B_packed', ('N', 'K/2'), ('uint8',), nibbles)),
+                   attributes={'block_N': None, 'cores': None}, reference=reference, policy=lambda dtype: 'bitwise',
+                   limits=limits(full, longest), arguments=arguments, cases=CASES, bad=bad)
+
+
+CONTRACT = Contract('w4a8_gemm', (variant('workspace_vid', 0), variant('vid_eliminated', 16384)))
