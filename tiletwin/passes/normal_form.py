@@ -13,6 +13,7 @@ from ..ir.nodes import Break, Buffer, For, If, Instr, Let, Program, Region, Scop
 from .addresses import footprint
 from .normal_ops import instruction
 from .normal_text import expression, offset, operand_space
+from .ranges import Known, launch_ranges
 
 Node = str | dict[str, Any]
 
@@ -21,34 +22,34 @@ class _Writer:
     def __init__(self, program: Program):
         self.program = program
 
-    def block(self, body: tuple[Stmt, ...], core: str | None) -> list[Node]:
+    def block(self, body: tuple[Stmt, ...], core: str | None, known: Known) -> list[Node]:
         out: list[Node] = []
         for i, s in enumerate(body):
             match s:
                 case Let():
-                    rest = self.block(body[i + 1:], core)
+                    rest = self.block(body[i + 1:], core, known)
                     if rest:
                         out.append({'let': s.var.name, 'value': expression(self.program, s.value), 'body': rest})
                     return out
                 case Scope(core=c, body=inner):
                     if core is None or c == core:
-                        out += self.block(inner, core)
+                        out += self.block(inner, core, known)
                 case For():
-                    inner = self.block(s.body, core)
+                    inner = self.block(s.body, core, known.within(s))
                     if inner:
                         out.append(self.loop(s, inner))
                 case While():
-                    inner = self.block(s.body, core)
+                    inner = self.block(s.body, core, known)
                     if inner:
                         out.append({'while': expression(self.program, s.cond), 'body': inner})
                 case If():
-                    then, els = self.block(s.then, core), self.block(s.els, core)
+                    then, els = self.block(s.then, core, known.given(s.cond)), self.block(s.els, core, known.given(s.cond, False))
                     out.append({'if': expression(self.program, s.cond), 'then': then, 'else': els})
                 case Store():
                     b = self.program.buffers[s.buffer]
                     out.append(f'store {operand_space(b)} {s.buffer}[{expression(self.program, offset(self.program, b, s.indices))}] = {expression(self.program, s.value)}')
                 case Instr():
-                    out.append(instruction(self.program, s))
+                    out.append(instruction(self.program, s, known))
                 case Break():
                     out.append('op loop_break')
         return out
@@ -67,10 +68,10 @@ class _Writer:
 
 def statements(program: Program) -> dict[str, list[Node]]:
     """The program per core, or under BOTH when no code is attributed to one."""
-    writer = _Writer(program)
+    writer, known = _Writer(program), Known(launch_ranges(program))
     if any(isinstance(s, Scope) for s in walk(program.body)):
-        return {'AIC': writer.block(program.body, 'C'), 'AIV': writer.block(program.body, 'V')}
-    return {'BOTH': writer.block(program.body, None)}
+        return {'AIC': writer.block(program.body, 'C', known), 'AIV': writer.block(program.body, 'V', known)}
+    return {'BOTH': writer.block(program.body, None, known)}
 
 
 def _size(program: Program, e: E.Expr) -> int | str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ..dtypes import dtype as dtype_of
@@ -9,6 +10,7 @@ from ..ir import expr as E
 from ..ir.nodes import Instr, Program, Region
 from ..ir.ops import OPS, route
 from .gm_tile import gm_tile
+from .ranges import Known
 from .normal_text import expression, offset, run, start, whole
 
 # Op -> name inside its template string `Name<type>`.
@@ -25,7 +27,7 @@ def c_type(name: str) -> str:
     return 'int' if name == 'int32' else dtype_of(name).ascendc
 
 
-def instruction(program: Program, s: Instr) -> str:
+def instruction(program: Program, s: Instr, known: Known) -> str:
     user = ' {user=1}' if s.origin == 'user' else ''
     match s.op:
         case 'set_flag' | 'wait_flag':
@@ -39,9 +41,9 @@ def instruction(program: Program, s: Instr) -> str:
         case 'sync_all':
             return 'sync_all'
         case 'copy':
-            return copy(program, s, s.args[0], s.args[1])
+            return copy(program, s, s.args[0], s.args[1], known)
         case 'atomic_add':
-            return copy(program, s, s.args[1], s.args[0])
+            return copy(program, s, s.args[1], s.args[0], known)
         case 'gemm_v0' | 'mma':
             return cube(program, s)
         case 'reduce':
@@ -68,7 +70,7 @@ def _braces(**attrs: Any) -> str:
 # ---- copies ------------------------------------------------------------------------------------------------------------
 
 
-def copy(program: Program, s: Instr, src: Region, dst: Region) -> str:
+def copy(program: Program, s: Instr, src: Region, dst: Region, known: Known) -> str:
     a, b = program.buffers[src.buffer], program.buffers[dst.buffer]
     head = f'{s.op} {start(program, src)} -> {start(program, dst)}'
     if 'SHARED' in (a.space, b.space) or 'FRAGMENT' in (a.space, b.space):
@@ -85,7 +87,7 @@ def copy(program: Program, s: Instr, src: Region, dst: Region) -> str:
     if name in ('ub_to_l1', 'l0c_to_ub'):
         return head + _braces(route=name)
     gm, chip = (src, dst) if a.space == 'GM' else (dst, src)
-    tile = gm_tile(program.buffers[gm.buffer].shape, gm.starts, gm.extents)
+    tile = gm_tile(program.buffers[gm.buffer].shape, gm.starts, gm.extents, known)
     rows, cols, pitch = tile.valid_rows, tile.valid_cols, s.attrs.get('pitch', tile.pitch)
     # Copies of a workspace tile by the cube core carry 0 x 0: the whole tile, nothing to clip (dialect 8.9).
     if s.attrs.get('whole_tile'):
@@ -202,6 +204,15 @@ def vector(program: Program, s: Instr) -> str:
         case _:
             args += tmp
     return f'vec {s.op} ' + ', '.join(args) + (f' {tmpl}' if tmpl else '')
+
+
+def _element(program: Program, r: Region) -> list[str]:
+    """Pointer and index of an operand the scalar unit reads: only the first index reaches the generator (dialect 5.3)."""
+    b = program.buffers[r.buffer]
+    if b.versions == 1:
+        return [whole(program, r.buffer), expression(program, r.starts[0])]
+    slot = replace(r, starts=(r.starts[0], *(E.Const(0) for _ in r.starts[1:])))
+    return [run(program, slot, E.product(b.shape[1:])), expression(program, r.starts[1])]
 
 
 def _broadcast_shapes(s: Instr) -> tuple[tuple[E.Expr, ...], tuple[E.Expr, ...]]:

@@ -14,7 +14,7 @@ from .context import KEYS, SAFE_ACCESS_OFF, PassContext
 
 # Every pass runs in every mode; the ones a config switches ask for it themselves.
 ORDER = ('inject_tmp', 'infer_scope', 'vid_reduction', 'simplify', 'parallel_to_vector', 'workspace_reduction', 'safe_access', 'simplify', 'cross_core_pipeline', 'combine_cv',
-         'software_pipeline', 'unit_loops', 'simplify', 'storage_rewrite', 'unroll', 'memory_planning', 'sync_insert')
+         'software_pipeline', 'unit_loops', 'simplify', 'storage_rewrite', 'unroll', 'memory_planning', 'sync_insert', 'generate')
 
 # The compiler does not look whether an operation reaches the memory a tile ended up in, nor whether a core has both pipes of a flag; `checked` does.
 UNCHECKED = ('operand-space', 'pipes')

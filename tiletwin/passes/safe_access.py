@@ -11,7 +11,7 @@ from ..ir import expr as E
 from ..ir.analysis import Range, bounds
 from ..ir.nodes import For, If, Program, Stmt, Store, map_bodies, walk
 from .context import SAFE_ACCESS_OFF, PassContext
-from .simplify import launch_ranges, loop_range
+from .ranges import launch_ranges, loop_range
 from .substitute import map_own
 
 

@@ -8,26 +8,12 @@ from ..ir import expr as E
 from ..ir.analysis import Range, bounds
 from ..ir.nodes import For, If, Let, Program, Scope, Stmt, While, map_bodies
 from .context import PassContext
+from .ranges import launch_ranges, linear, loop_range
 from .substitute import map_own
 
 _DECIDED = {'<': lambda a, b: a[1] < b[0], '<=': lambda a, b: a[1] <= b[0], '>': lambda a, b: a[0] > b[1], '>=': lambda a, b: a[0] >= b[1],
             '==': lambda a, b: a[0] == a[1] == b[0] == b[1], '!=': lambda a, b: a[1] < b[0] or a[0] > b[1]}
 _OPPOSITE = {'<': '>=', '<=': '>', '>': '<=', '>=': '<', '==': '!=', '!=': '=='}
-
-
-def launch_ranges(program: Program) -> dict[str, Range]:
-    """Known ranges of the block and vector core numbers."""
-    launch = program.launch
-    found: dict[str, Range] = {launch.vid.name: (0, launch.vectors - 1)}
-    blocks = E.int_value(launch.blocks)
-    if blocks is not None:
-        found[launch.cid.name] = (0, blocks - 1)
-    return found
-
-
-def loop_range(s: For, env: dict[str, Range]) -> Range | None:
-    a, n = bounds(s.start, env), bounds(s.extent, env)
-    return (a[0], a[1] + n[1] - 1) if a and n and n[1] > 0 else None
 
 
 def _number(e: E.Expr) -> float | None:
@@ -58,7 +44,7 @@ def expr(e: E.Expr, env: dict[str, Range]) -> E.Expr:
             x, y = bounds(a, env), bounds(b, env)
             if x is None or y is None:
                 # The terms the two sides share cancel.
-                x, y = bounds(E.sub(a, b), env), (0, 0)
+                x, y = bounds(linear(E.sub(a, b)), env), (0, 0)
             if x is not None and y is not None:
                 if _DECIDED[op](x, y):
                     return E.Const(True, 'bool')
