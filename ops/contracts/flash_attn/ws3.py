@@ -1,42 +1,25 @@
-"""Flash attention."""
-
-import math
-
-import torch
+"""Flash attention over three workspaces, scores and sums of every key."""
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Contract, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Operand, Variant
+
+from .inputs import half, multiple, refuse_scale, softmax_attention, three
 
 
 def ws3_reference(q, k, v, scale, **_):
-    q, k, v = q.double(), k.double(), v.double()
-    scale = 1.0 / math.sqrt(q.shape[-1]) if scale is None else scale
-    return ((torch.softmax(q @ k.transpose(-1, -2) * scale, -1) @ v).half(),)
+    return (softmax_attention(q, k, v, scale).half(),)
 
 
 def ws3_limits(sizes, settings):
-    S, D = sizes['S'], sizes['D']
-    if S % 64:
-        raise CallError(f'flash_attn.ws3: S is {S}', why='scores are computed in whole tiles of 64 keys and the kernel has no tail mask',
-                        instead='a multiple of 64')
-    if D not in (64, 128, 256, 512):
-        raise CallError(f'flash_attn.ws3: D is {D}', why='a head is cut into whole products of at most 128 that fit L1 twice',
+    multiple('flash_attn.ws3', sizes, {'S': 64}, 'scores are computed in whole tiles of 64 keys and the kernel has no tail mask')
+    if sizes['D'] not in (64, 128, 256, 512):
+        raise CallError(f'flash_attn.ws3: D is {sizes["D"]}', why='a head is cut into whole products of at most 128 that fit L1 twice',
                         instead='64, 128, 256 or 512')
-    scale = settings['scale']
-    if scale is not None and not (isinstance(scale, (int, float)) and 0 < scale < float('inf')):
-        raise CallError(f'flash_attn.ws3: scale is {scale!r}', why='the row maximum is taken before scaling', instead='a positive number')
+    refuse_scale('flash_attn.ws3', settings['scale'])
 
 
 def bhsd(B, H, S, D):
     return {'B': B, 'H': H, 'S': S, 'D': D}
-
-
-def half(*shape):
-    return torch.zeros(shape, dtype=torch.float16)
-
-
-def three(*shape):
-    return (half(*shape), half(*shape), half(*shape))
 
 
 DIMS = ('B', 'H', 'S', 'D')
@@ -77,5 +60,3 @@ WS3 = Variant(
         BadInput('missing', lambda: (three(1, 1, 64, 64)[:2], {}), CallError, 'takes 3 tensors'),
     ),
 )
-
-CONTRACT = Contract('flash_attn', (WS3,))

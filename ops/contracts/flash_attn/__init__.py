@@ -1,0 +1,7 @@
+"""Flash attention."""
+
+from tiletwin.harness.contract import Contract
+
+from .ws3 import WS3
+
+CONTRACT = Contract('flash_attn', (WS3,))
