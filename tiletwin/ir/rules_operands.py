@@ -22,12 +22,12 @@ SPACES_OF: dict[str, tuple[tuple[str, ...], ...]] = {
     'datacachecleanandinvalid_experiment': (('GM',),),
 }
 _REQUIRED = {'gemm_v0': ('M', 'N', 'K', 'transpose_A', 'transpose_B'), 'mma': ('M', 'N', 'K'), 'reduce': ('kind', 'dim', 'clear', 'M', 'N'),
-             'broadcast': ('axis',),
-             'copy': ('relu', 'transpose', 'pad'), 'set_cross_flag': ('mode',)}
+             'broadcast': ('axis',), 'copy': ('relu', 'transpose', 'pad'), 'set_cross_flag': ('mode',)}
+_MEANING = {'w': 'a written region', 'r': 'a read region', 'm': 'a read and written region', 'x': 'a scalar expression',
+            'e': 'a scalar expression or one element', 's': 'a string'}
 # (A, B) element type -> C element types the cube produces
 CUBE_TYPES = {('float16', 'float16'): ('float32',), ('bfloat16', 'bfloat16'): ('float32',), ('float32', 'float32'): ('float32',),
-              ('int8', 'int8'): ('int32',),
-              ('float8_e4m3fn', 'float8_e4m3fn'): ('float32',), ('float8_e5m2', 'float8_e5m2'): ('float32',)}
+              ('int8', 'int8'): ('int32',), ('float8_e4m3fn', 'float8_e4m3fn'): ('float32',), ('float8_e5m2', 'float8_e5m2'): ('float32',)}
 
 
 @COMMON.rule('known-op')
@@ -49,10 +49,7 @@ def operand_kind(p: Program) -> Iterator[Problem]:
             continue
         for i, (letter, a) in enumerate(zip(spec, s.args)):
             if not _fits(letter, a):
-                yield (s.span, f'operand {i} of {s.op} is {type(a).__name__}', {'w': 'a written region', 'r': 'a read region',
-                                                                                'm': 'a read and written region', 'x': 'a scalar expression',
-                                                                                'e': 'a scalar expression or one element',
-                                                                                's': 'a string'}.get(letter, '') + ' is needed there', '')
+                yield s.span, f'operand {i} of {s.op} is {type(a).__name__}', f'{_MEANING.get(letter, "an operand")} is needed there', ''
 
 
 def _fits(letter: str, a: Any) -> bool:
@@ -90,8 +87,8 @@ def region_in_buffer(p: Program) -> Iterator[Problem]:
                     yield s.span, f'the slice of {r.buffer} starts at {at} in dimension {d}', 'indices do not count from the end on the chip', ''
                 # GM is clipped by the copy engines, on-chip memory is not.
                 # An instruction a pass pushed past its tile says so; the sanitizer judges it.
-                if b.space not in ('GM',
-                                   'VAR') and full is not None and at is not None and n is not None and at + n > full and not s.attrs.get('beyond'):
+                clipped = b.space in ('GM', 'VAR') or s.attrs.get('beyond')
+                if not clipped and None not in (at, n, full) and at + n > full:
                     yield (s.span, f'{r.buffer} has {full} elements in dimension {d} but the slice reaches {at + n}',
                            'on-chip accesses are not clipped', f'at most {full}')
 
@@ -201,6 +198,5 @@ def cube_shape(p: Program) -> Iterator[Problem]:
                    'the shapes of a product fit together', '')
         ta, tb, tc = (p.buffers[r.buffer].dtype for r in s.args[:3])
         if tc not in CUBE_TYPES.get((ta, tb), ()):
-            yield (s.span, f'{s.op} of {ta} by {tb} into {tc}', 'the cube multiplies ' + ', '.join(f'{x[0]} into {y[0]}' for x,
-                                                                                                   y in CUBE_TYPES.items()),
-                                                                                                   'a float32 accumulator, int32 for int8')
+            known = ', '.join(f'{x[0]} into {y[0]}' for x, y in CUBE_TYPES.items())
+            yield s.span, f'{s.op} of {ta} by {tb} into {tc}', f'the cube multiplies {known}', 'a float32 accumulator, int32 for int8'

@@ -24,8 +24,8 @@ def gatherb(dst, src0, offset, repeat_time, dst_blk_stride, dst_rep_stride):
     d, s, o = (tile(v, f'T.tile.gatherb: {w}') for v, w in ((dst, 'dst'), (src0, 'src0'), (offset, 'offset')))
     check(o.dtype in ('uint32', 'int32'), DialectTypeError, f'T.tile.gatherb: offsets {o.name} are {o.dtype}', 'offsets are 32-bit byte addresses',
           'a uint32 tile')
-    numbers = (scalar(v, f'T.tile.gatherb: {w}') for v, w in ((repeat_time, 'repeat_time'), (dst_blk_stride, 'dst_blk_stride'),
-                                                              (dst_rep_stride, 'dst_rep_stride')))
+    strides = (repeat_time, 'repeat_time'), (dst_blk_stride, 'dst_blk_stride'), (dst_rep_stride, 'dst_rep_stride')
+    numbers = (scalar(v, f'T.tile.gatherb: {w}') for v, w in strides)
     return issue('gatherb', d.call(), s.call(), o.call(), *numbers)
 
 

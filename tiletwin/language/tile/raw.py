@@ -66,8 +66,8 @@ def block_reduce_sum(dst, src, repeat, mask, dstRepStride, srcBlkStride, srcRepS
 def bilinear_interpolation(dst, src0, src0_offset, src1, mask, h_repeat, repeat_mode, dst_blk_stride, v_r_offset, v_repeat):
     """Weighted sums of gathered blocks."""
     _deprecated('bilinear_interpolation', 'T.tile.gather and T.tile.mul_add_dst')
-    operands = (tile(v, f'T.tile.bilinear_interpolation: {w}').call() for v, w in ((dst, 'dst'), (src0, 'src0'), (src0_offset, 'src0_offset'),
-                                                                                   (src1, 'src1')))
+    named = (dst, 'dst'), (src0, 'src0'), (src0_offset, 'src0_offset'), (src1, 'src1')
+    operands = (tile(v, f'T.tile.bilinear_interpolation: {w}').call() for v, w in named)
     numbers = _numbers('bilinear_interpolation', mask=mask, h_repeat=h_repeat, repeat_mode=repeat_mode, dst_blk_stride=dst_blk_stride,
                        v_r_offset=v_r_offset, v_repeat=v_repeat)
     return issue('bilinear_interpolation', *operands, *numbers)
@@ -111,8 +111,8 @@ def brcb_experiment(dst, src, repeat_times, dst_blk_stride, dst_repeat_stride):
     if isinstance(s.size, int) and isinstance(repeat_times, int):
         check(s.size >= 8 * repeat_times, DialectAssertionError,
               f'T.tile.brcb_experiment: src {s} has {s.size} elements but {8 * repeat_times} are read', 'eight elements per repeat')
-    return issue('brcb_experiment', d.call(), s.call(), *_numbers('brcb_experiment', repeat_times=repeat_times, dst_blk_stride=dst_blk_stride,
-                                                                  dst_repeat_stride=dst_repeat_stride))
+    numbers = _numbers('brcb_experiment', repeat_times=repeat_times, dst_blk_stride=dst_blk_stride, dst_repeat_stride=dst_repeat_stride)
+    return issue('brcb_experiment', d.call(), s.call(), *numbers)
 
 
 def sub_experiment(dst, src0, src1, n):
@@ -146,8 +146,8 @@ def reduce_sum_experiment(dst, src, n):
 def reduce_sum_mask_experiment(dst, src, mask, repeatTime, srcRepStride):
     """dst[0] = the sum over masked repeats."""
     d, a = tile(dst, 'T.tile.reduce_sum_mask_experiment: dst'), tile(src, 'T.tile.reduce_sum_mask_experiment: src')
-    return issue('reduce_sum_mask_experiment', d.call(), a.call(), *_numbers('reduce_sum_mask_experiment', mask=mask, repeatTime=repeatTime,
-                                                                             srcRepStride=srcRepStride))
+    numbers = _numbers('reduce_sum_mask_experiment', mask=mask, repeatTime=repeatTime, srcRepStride=srcRepStride)
+    return issue('reduce_sum_mask_experiment', d.call(), a.call(), *numbers)
 
 
 def fill_experiment(dst, value, mask, repeat, dstBlkStride, dstRepStride):
