@@ -20,6 +20,8 @@ from .substitute import Names, substitute
 from .uses import core_of, core_of_space, reads, scalar_loads, touched, writes
 
 PASS = 'cross_core_pipeline'
+# Scalar operations whose operand taken from a tile is found again in its slot.
+SHIFTED = ('adds', 'muls')
 STAGE_LOOP, INTERVAL = 'stage_loop', 'tl_cross_interval'
 
 
@@ -152,6 +154,11 @@ class Pipeliner:
     def workspaces(self) -> set[str]:
         return {p for p in self.program.params if isinstance(p, str) and p.startswith('workspace')}
 
+    def slots(self, parts: list[tuple[str, tuple[Stmt, ...]]]) -> Slots:
+        grown = self.workspaces()
+        strayed = {n for n, b in self.program.buffers.items() if b.space == 'GM' and 'workspace' in n} - grown
+        return Slots(self.program, dict.fromkeys(sorted(self.versioned(parts) | grown), self.depth), SHIFTED.__contains__, strayed)
+
     def trips(self) -> tuple[E.Expr, E.Expr]:
         """Start and extent of the outer loop. The compiler drops the remainder and multiplies a symbolic extent."""
         n = E.int_value(self.loop.extent)
@@ -167,13 +174,13 @@ class Pipeliner:
         flat = Flattener(self.program)
         flat.block(self.loop.body)
         parts = stages(flat.units)
-        slots = Slots(self.program, self.depth, self.versioned(parts), self.workspaces())
+        slots = self.slots(parts)
         outer = E.Var(self.names.fresh(f'{self.loop.var.name}_outer'), self.loop.var.dtype)
         body = []
         for _, statements in parts:
             inner = E.Var(self.names.fresh('i'), self.loop.var.dtype)
             at = self.iteration(outer, inner)
-            inside = substitute(slots.block(statements, inner), {self.loop.var.name: at})
+            inside = substitute(slots.block(statements, lambda name: inner), {self.loop.var.name: at})
             body.append(For(inner, E.Const(0), E.Const(self.depth), inside, 'serial', self.notes(), self.loop.span))
         start, extent = self.trips()
         nest = For(outer, start, extent, tuple(body), 'serial', {'tl_original_extent': E.int_value(self.loop.extent) or str(E.text(self.loop.extent))}, self.loop.span)
