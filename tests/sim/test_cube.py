@@ -58,6 +58,16 @@ def test_int8_products_accumulate_exactly_in_int32(m, n, k, steps, seed):
     same(out, sum(x.long() @ y.long() for x, y in zip(a, b)).to(torch.int32))
 
 
+def test_int8_sums_beyond_the_precision_of_float32():
+    k = 2101  # 2101 * 127 * 127 is odd and larger than 2 ** 24
+    A, O = gm('A', (16, k), 'int8'), gm('O', (16, 16), 'int32')
+    a1, acc = chip('a1', 'L1', (16, k), 'int8'), chip('acc', 'L0C', (16, 16), 'int32')
+    out = torch.zeros(16, 16, dtype=torch.int32)
+    body = [cube(copy(A, a1), op('gemm_v0', a1, a1, acc, True, M=16, N=16, K=k, transpose_A=False, transpose_B=True), copy(acc, O))]
+    DataEngine(kernel([A, O, a1, acc], body)).run({'A': torch.full((16, k), 127, dtype=I8), 'O': out})
+    same(out, torch.full((16, 16), k * 127 * 127, dtype=torch.int32))
+
+
 def mma_program(order, k_loop):
     """Tiled product whose L0 tiles are filled in different places relative to the mma that reads them."""
     A, B, O = gm('A', (32, 64), 'float16'), gm('B', (64, 48), 'float16'), gm('O', (32, 48))

@@ -137,6 +137,8 @@ class DataEngine:
         if workers.FORK:
             for n in self.written:
                 tensors[n].copy_(outside[n])
+            del outside, gm
+            self._shared.trim()
 
 
 def _written(program: Program) -> frozenset[str]:

@@ -22,6 +22,7 @@ from ..errors import TileTwinError
 
 FORK = sys.platform == 'linux' and hasattr(os, 'fork')
 _COST = 0.012  # seconds per fan-out
+_KEPT = 32 << 20  # bytes an idle program holds on to
 _COPY = 2.5e9  # bytes per second in and out of shared memory
 
 
@@ -39,7 +40,7 @@ def worthwhile(seconds: float, workers: int, written_bytes: int) -> bool:
 
 
 class Shared:
-    """Copies of tensors in memory that forked processes share; kept for the next launch."""
+    """Copies of tensors in memory that forked processes share; small ones are kept for the next launch."""
 
     def __init__(self):
         self.maps: dict[str, tuple[mmap.mmap, torch.Tensor]] = {}
@@ -50,6 +51,11 @@ class Shared:
             area = mmap.mmap(-1, size)
             self.maps[name] = area, torch.frombuffer(area, dtype=torch.uint8)
         return self.maps[name][1][:t.numel() * t.element_size()].view(t.dtype).view(t.shape)
+
+    def trim(self) -> None:
+        """Gives large areas back: a program may stay cached long after its last launch."""
+        if sum(len(area) for area, _ in self.maps.values()) > _KEPT:
+            self.maps.clear()
 
 
 def spread(workers: int, work: Callable[[int], tuple]) -> list[tuple]:
