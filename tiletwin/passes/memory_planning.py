@@ -2,7 +2,7 @@
 
 Off: one counter per memory; annotated L1 and L0 buffers are ignored, UB starts behind the largest annotated end, nothing is checked.
 On, `fork` profile: linear scan over live intervals, fresh memory first, then the first free block that fits; the limits are those of A2/A3
-on every chip. On, `sound` profile: see `memory_sound`.
+on every chip. In the `sound` profile `memory_sound` takes over.
 """
 
 from __future__ import annotations
@@ -161,6 +161,6 @@ def planned(program: Program) -> Program:
 
 
 def run(program: Program, ctx: PassContext) -> Program:
-    if not ctx.on(MEMORY_PLANNING):
-        return linear(program)
-    return memory_sound.plan(program, ctx) if ctx.sound else planned(program)
+    if ctx.sound:
+        return memory_sound.plan(program, ctx, ctx.on(MEMORY_PLANNING))
+    return planned(program) if ctx.on(MEMORY_PLANNING) else linear(program)
