@@ -95,3 +95,7 @@ class PathError(TileTwinError):
 
 class VerifyError(TileTwinError):
     """A Program that breaks a rule of `ir.verify`; names the pass that made it."""
+
+
+class KernelWarning(UserWarning):
+    """A kernel that compiles, but perhaps to something else than its author expects."""

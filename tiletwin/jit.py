@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator
 
 from .backends.calls import Bound, Convention, KernelParam
-from .errors import DialectError, DialectTypeError, EnvironmentError_, UnsupportedError
-from .ir.nodes import Program
-from .backends.pass_config_keys import DEVELOPER_KEYS, PassConfigKey
+from .errors import DialectError, DialectTypeError, EnvironmentError_, KernelWarning, UnsupportedError
+from .ir.nodes import Program, Scope, walk
+from .backends.pass_config_keys import PassConfigKey
 from .backends.profiler import Profiler, TensorSupplyType
+from .passes.context import PROFILES, PassWarning
 from .sim.options import Options
 from .sim.result import Launch
 
@@ -77,16 +79,15 @@ def _configs(pass_configs: dict | None) -> dict[str, Any]:
                                instead='one of ' + ', '.join(sorted(known)))
         found[name] = value
     resolve(pass_configs)
-    _refuse_developer_mode(found)
     return found
 
 
-def _refuse_developer_mode(configs: dict[str, Any]) -> None:
-    on = [k for k in DEVELOPER_KEYS if configs.get(k)]
-    if on:
-        raise UnsupportedError(f'{on[0]}=True',
-                               why='this version runs the expert half of the dialect: flags, scopes and addresses are what the kernel says',
-                               instead='pass_configs=EXPERT, and flags and barriers in the kernel')
+def _profile() -> str:
+    """Whose passes: those of the real compiler ('fork'), or of one that inserts what correctness needs ('sound')."""
+    found = os.environ.get('TILETWIN_PROFILE', 'fork')
+    if found not in PROFILES:
+        raise EnvironmentError_(f'TILETWIN_PROFILE={found!r} is no profile of the passes', instead=' or '.join(PROFILES))
+    return found
 
 
 def strict_shapes() -> bool:
@@ -105,9 +106,12 @@ class JITKernel:
         self.target, self.platform = _target(target), determine_platform(platform)
         self.pass_configs = _configs(pass_configs)
         self.prim_func = func
-        self.convention = Convention(program_of(func), out_idx, workspace_idx)
-        self.program = self._lower(self.convention.program)
-        self.out_idx, self.workspace_idx, self.auto_gm_idx = self.convention.out_idx, self.convention.workspace_idx, []
+        source = program_of(func)
+        # A wrong index is reported before anything a pass has to say.
+        Convention(source, out_idx, workspace_idx)
+        self.program = self._lower(source)
+        self.convention = Convention(self.program, out_idx, workspace_idx)
+        self.out_idx, self.workspace_idx, self.auto_gm_idx = self.convention.out_idx, self.convention.workspace_idx, self.convention.auto_idx
         self.params = self.convention.params
         self.launch_record: Launch | None = None
         self.latency = self.config = self.ref_latency = None
@@ -115,11 +119,19 @@ class JITKernel:
             print(self.get_kernel_source())
 
     def _lower(self, program: Program) -> Program:
+        from pass_configs.resolve import resolve
+
         from .ir.verify import verify
         from .passes.pipeline import lower
 
         verify(program, 'the front end', self.target)
-        return lower(program, self.pass_configs, self.target, self.platform.lower())
+        found: list[PassWarning] = []
+        lowered = lower(program, self.pass_configs, self.target, self.platform.lower(), _profile(), warnings=found)
+        scopes = any(isinstance(s, Scope) for s in walk(program.body))
+        said = [*resolve(self.pass_configs, scopes).warnings, *(f'{w.pass_name}: {w.message}' + (f' ({w.where})' if w.where else '') for w in found)]
+        for text in said:
+            warnings.warn(f'{program.name}: {text}', KernelWarning, stacklevel=5)
+        return lowered
 
     @property
     def last(self) -> Launch | None:

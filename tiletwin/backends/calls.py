@@ -65,7 +65,9 @@ class Convention:
 
     def __init__(self, program: Program, out_idx: Any, workspace_idx: Any):
         self.program = program
-        count = len(program.params)
+        # Workspaces the passes added stand behind the parameters of the source.
+        count = len(program.params) - len(program.attrs.get('auto_gm', ()))
+        self.auto_idx = list(range(count, len(program.params)))
         try:
             self.out_idx = indices(out_idx, count, 'out_idx')
             self.workspace_idx = indices(workspace_idx, count, 'workspace_idx')
@@ -79,7 +81,7 @@ class Convention:
             if not isinstance(program.params[i], str):
                 raise CallError(f'parameter {i} ({program.params[i].name}) is a scalar', where=program.span,
                                 why='only tensors are allocated for a call', instead='positions of tensor parameters')
-        self.made = [*self.out_idx, *self.workspace_idx]
+        self.made = [*self.out_idx, *self.workspace_idx, *self.auto_idx]
         self.inputs = [i for i in range(count) if i not in set(self.made)]
         self.params = [self._param(p) for p in program.params]
         plain = {d.name for b in program.tensors for d in b.shape if isinstance(d, E.Var)}
@@ -118,6 +120,10 @@ class Convention:
         device = next(iter(tensors.values())).device if tensors else 'cpu'
         for i in self.made:
             b = self.program.buffers[self.program.params[i]]
+            if i in self.auto_idx and any(E.int_value(d) is None for d in b.shape):
+                raise CallError(f'the automatic workspace {b.name} has the shape [{", ".join(map(E.text, b.shape))}]', where=b.span,
+                                why='the runtime allocates automatic workspaces of static shape only',
+                                instead='a workspace parameter, or a static number of blocks')
             tensors[b.name] = self._allocate(b, scalars, device)
         made = frozenset(named[i] for i in self.made)
         return Bound(tensors, scalars, [tensors[named[i]] for i in self.out_idx], made)

@@ -30,6 +30,3 @@ class PassConfigKey(str, Enum):
     TIR_ADD_LOWER_PASS = 'tir.add_lower_pass'
     TIR_NOALIAS = 'tir.noalias'
     CUDA_KERNELS_OUTPUT_DIR = 'cuda.kernels_output_dir'
-
-
-DEVELOPER_KEYS = ('tl.ascend_auto_sync', 'tl.ascend_memory_planning', 'tl.ascend_auto_cv_combine', 'tl.ascend_auto_cross_core_sync')

@@ -10,7 +10,7 @@ from ..ir.ops import OPS
 from ..ir.verify import verify
 from ..machine.chip import Chip, chip as chip_of, path_error
 from .addresses import check_capacity
-from .context import KEYS, SAFE_ACCESS_OFF, PassContext
+from .context import KEYS, SAFE_ACCESS_OFF, PassContext, PassWarning
 
 # Every pass runs in every mode; the ones a config switches ask for it themselves.
 ORDER = ('inject_tmp', 'infer_scope', 'vid_reduction', 'simplify', 'parallel_to_vector', 'workspace_reduction', 'safe_access', 'simplify', 'cross_core_pipeline', 'combine_cv',
@@ -52,8 +52,9 @@ def checked(program: Program, ctx: PassContext) -> Program:
     return program
 
 
-def lower(program: Program, pass_configs: dict | None = None, target: str = 'ascendc', chip: str | Chip = 'a3', profile: str = 'fork', trace: list | None = None) -> Program:
-    """The Program that runs. `trace` collects (pass name, Program) after every pass."""
+def lower(program: Program, pass_configs: dict | None = None, target: str = 'ascendc', chip: str | Chip = 'a3', profile: str = 'fork',
+          trace: list[tuple[str, Program]] | None = None, warnings: list[PassWarning] | None = None) -> Program:
+    """The Program that runs. `trace` collects (pass name, Program) after every pass, `warnings` what the passes have to say."""
     on = chip if isinstance(chip, Chip) else chip_of(chip)
-    ctx = PassContext(on, target, frozenset(k for k in (*KEYS, SAFE_ACCESS_OFF) if (pass_configs or {}).get(k)), profile)
+    ctx = PassContext(on, target, frozenset(k for k in (*KEYS, SAFE_ACCESS_OFF) if (pass_configs or {}).get(k)), profile, [] if warnings is None else warnings)
     return checked(run(program, ctx, trace), ctx)
