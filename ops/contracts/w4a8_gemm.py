@@ -66,6 +66,8 @@ CASES = (
     Case('tail-m', 'tail', mnk(200, 48, 320), {'cores': 2}),
     Case('tail-k', 'tail', mnk(33, 32, 832), {'cores': 2}),
     Case('reuse', 'reuse', mnk(300, 64, 1536), {'cores': 1}),
+    # The vector cores unpack faster than the cube multiplies: without back-pressure they run away from it.
+    Case('many-blocks', 'reuse', mnk(512, 384, 128), {'cores': 1, 'block_N': 16}),
     Case('wide-blocks', 'reuse', mnk(160, 256, 512), {'cores': 2}),
     Case('idle', 'idle', mnk(64, 32, 256), {'cores': 4}),
     Case('uneven', 'uneven', mnk(64, 48, 256), {'cores': 2}),

@@ -105,7 +105,7 @@ def w4a8(M, N, K, block_N, ahead, resident, cores=24):
                             j = (t * m_num + bm) * chunks + c
                             T.wait_flag('mte1', 'mte2', j % 2)
                             if bm == 0:
-                                T.wait_cross_flag(B_READY)
+                                T.wait_cross_flag(B_READY, 'MTE2')
                                 if resident:
                                     if c == 0:
                                         T.wait_flag('mte1', 'mte2', 2 + t % panels)
@@ -187,12 +187,11 @@ def w4a8(M, N, K, block_N, ahead, resident, cores=24):
                     T.pipe_barrier('v')
                     T.wait_flag('mte3', 'v', s)
                     T.tile.bitwise_or(words[s, :, :], low, high)
-                    T.pipe_barrier('v')
                     T.set_flag('v', 'mte3', s)
 
                     T.wait_flag('v', 'mte3', s)
                     if q >= ahead:
-                        T.wait_cross_flag(B_FREE)
+                        T.wait_cross_flag(B_FREE, 'MTE3')
                     if resident:
                         T.copy(numbers[s, :, :], workspace[(cid * ahead + q % ahead) * block_N + vid * half_N, 0])
                     else:

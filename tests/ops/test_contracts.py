@@ -48,9 +48,12 @@ def test_policy_rejects_an_all_zero_output(op):
 
 
 @pytest.mark.parametrize('op', ALL, ids=lambda o: o.name)
-def test_every_mode_takes_every_attribute_by_name(op):
+def test_every_mode_takes_every_size_and_attribute_by_name(op):
+    case = op.cases[0]
+    settings = {**op.variant.settings(case.attributes), 'cores': 1}
+    dtypes = tuple(str(x.dtype).removeprefix('torch.') for x in op.variant.make_inputs(case))
+    arguments = op.variant.arguments(dict(case.sizes), settings, dtypes) if op.variant.arguments else {**case.sizes, **settings}
+    assert set(op.variant.attributes) <= set(arguments)
     for mode in op.modes:
         factory = getattr(importlib.import_module(f'ops.{mode}.{op.variant.family}'), op.variant.kernel)
-        names = set(inspect.signature(factory).parameters)
-        assert set(op.variant.attributes) <= names
-        assert {d for x in op.variant.inputs for d in x.dims} <= names
+        assert inspect.signature(factory).bind(**arguments)

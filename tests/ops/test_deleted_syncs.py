@@ -15,13 +15,15 @@ from tiletwin.passes.hoist_loads import hoist_loads
 # What the absence of each must be called: one word at least, in one case at least.
 WORDS = {
     'set_flag': {'deadlock'}, 'wait_flag': {'race', 'flag'}, 'pipe_barrier': {'race'},
-    'set_cross_flag': {'deadlock'}, 'wait_cross_flag': {'race'},
+    'set_cross_flag': {'deadlock'}, 'wait_cross_flag': {'race', 'flag'},
 }
 # Which cases between them exercise every flag of a kernel in both directions.
 CASES = {
     'matmul.mkkn_gemm': (('uneven',), ('reuse', 'reuse-small-tiles'), ('source-barrier',)),
     'softmax': (('reuse', 'tail'), ('reuse-half', 'tail-half')),
     'softmax.online': (('reuse', 'tail'), ('tail-half',)),
+    'w4a8_gemm.workspace_vid': (('reuse', 'uneven', 'minimum', 'tail-m', 'many-blocks'),),
+    'w4a8_gemm.vid_eliminated': (('reuse', 'uneven', 'minimum', 'tail-m'),),
     'flash_attn.ws3': (('reuse', 'one-step-items', 'minimum', 'source', 'uneven'),),
 }
 # (operator, case) -> the lines a kernel could do without.
