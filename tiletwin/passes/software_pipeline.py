@@ -98,13 +98,17 @@ class Rounds:
         self.last = max(s.stage for s in steps)
         self.notes = {k: v for k, v in loop.annotations.items() if k not in SPENT}
 
-    def statement(self, step: Step, at: E.Expr, condition: E.Expr) -> tuple[Stmt, ...]:
+    def statement(self, step: Step, at: E.Expr, condition: E.Expr, written_out: bool) -> tuple[Stmt, ...]:
         """A step in iteration `at`, under its condition."""
-        body = self.slots.block(step.unit, lambda name: E.fold(E.Bin('%', at, E.Const(self.slots.depths[name]))))
-        body = renewed(substitute(body, {self.loop.var.name: at}), self.injector.names)
+        def slot(name: str) -> E.Expr:
+            return E.fold(E.Bin('%', at, E.Const(self.slots.depths[name])))
+
+        body = self.slots.block(substitute(step.unit, {self.loop.var.name: at}), slot)
+        if written_out:
+            body = renewed(body, self.injector.names)
         if self.guard is not None:
-            own = self.slots.load(self.guard, lambda name: E.fold(E.Bin('%', at, E.Const(self.slots.depths[name]))))
-            condition = E.fold(E.Bin('and', condition, E.substitute(own, {self.loop.var.name: at}), 'bool'))
+            own = self.slots.load(E.substitute(self.guard, {self.loop.var.name: at}), slot)
+            condition = E.fold(E.Bin('and', condition, own, 'bool'))
         if condition == E.Const(True, 'bool'):
             return body
         return () if condition == E.Const(False, 'bool') else (If(condition, body, (), step.span),)
@@ -113,7 +117,7 @@ class Rounds:
         """Rounds `first` to `first + extent`; those written out ask whether the iteration exists."""
         loop, single = self.loop, E.int_value(extent) == 1
         stop = E.add(loop.start, loop.extent)
-        var = E.Var(self.injector.names.fresh(loop.var.name), loop.var.dtype)
+        var = E.Var(self.injector.names.fresh(loop.var.name), loop.var.dtype) if written_out else loop.var
         shift = E.sub(first, loop.start)
         body: list[Stmt] = []
         for step in self.steps:
@@ -121,7 +125,7 @@ class Rounds:
             condition: E.Expr = E.Const(True, 'bool')
             if written_out:
                 condition = E.fold(E.Bin('and', E.fold(E.Bin('<=', loop.start, at, 'bool')), E.fold(E.Bin('<', at, stop, 'bool')), 'bool'))
-            body += self.statement(step, at, condition)
+            body += self.statement(step, at, condition, written_out)
         if single:
             return body
         if (E.int_value(extent) or 1) <= 0:
