@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Callable
 
 from ..dtypes import dtype as dtype_of
+from ..ir.expr import int_value
 from ..ir.ops import OPS, letters
 from .access import Access, Geometry, Rect, Span2D
 
@@ -19,8 +21,9 @@ def _aligned(n: int, to: int) -> int:
 Counts = Callable[[tuple, dict[int, Rect], dict], dict[int, int]]
 
 
+# `count`: a pass changed the operands of an instruction but not the number of elements it works on.
 def _by_dst(args, rects, attrs):
-    n = rects[0].count
+    n = attrs.get('count', rects[0].count)
     return {p: n for p in rects if rects[p].form != 'element'}
 
 
@@ -29,12 +32,12 @@ def _count_last(args, rects, attrs):
 
 
 def _compare(args, rects, attrs):
-    n = rects[1].count
+    n = attrs.get('count', rects[1].count)
     return {0: -(-n // 8), 1: n, 2: n}
 
 
 def _select(args, rects, attrs):
-    n = rects[0].count
+    n = attrs.get('count', rects[0].count)
     bits = n if args[4] != 'VSEL_CMPMASK_SPR' else min(n, 256 // rects[0].buffer.es)
     return {0: n, 1: -(-bits // 8), 2: n, 3: n}
 
@@ -45,7 +48,7 @@ def _reduce(args, rects, attrs):
 
 
 def _gather(args, rects, attrs):
-    n = min(rects[0].count, rects[2].count)
+    n = attrs.get('count', min(rects[0].count, rects[2].count))
     return {0: n, 2: n}
 
 
@@ -117,6 +120,9 @@ _WHOLE = {'transpose', 'broadcast', 'row_expand_mul', 'row_expand_mul_experiment
 def vector_accesses(op: str, args: tuple, rects: dict[int, Rect], attrs: dict, geometry: Geometry) -> list[Access]:
     """Accesses of one vector instruction; `args` holds Rects, numbers and strings by position."""
     counts = COUNTS[op](args, rects, attrs) if op in COUNTS else {} if op in _WHOLE else _by_dst(args, rects, attrs)
+    if 'shapes' in attrs:  # of a broadcast whose operands a pass changed
+        counts = {i: math.prod(int_value(d) for d in shape) for i, shape in enumerate(attrs['shapes'])}
+    counts = attrs.get('runs', {}) | counts
     out = []
     for position, letter in enumerate(letters(OPS[op], len(args))):
         r = rects.get(position)
@@ -142,10 +148,10 @@ def work(op: str, args: tuple, rects: dict[int, Rect], attrs: dict) -> int:
         return attrs['M'] * attrs['N']
     if op in ('compare', 'compare_scalar', 'gather_mask', 'sort32', 'sort', 'topk', 'transpose', 'reduce_sum_experiment', 'sum_experiment',
               'wholereducemax', 'wholereducemin', 'wholereducesum', 'block_reduce_max', 'block_reduce_min', 'block_reduce_sum'):
-        return rects[1].count
+        return attrs.get('count', rects[1].count)
     if op in COUNTS and COUNTS[op] is _count_last:
         return int(args[-1])
-    return rects[0].count
+    return attrs.get('count', rects[0].count)
 
 
 # op -> position of its repeat count

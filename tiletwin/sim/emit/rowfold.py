@@ -35,6 +35,8 @@ class RowFold(Vector):
         return True
 
     def foldable(self, s: Instr, var: str) -> bool:
+        if 'count' in s.attrs or 'beyond' in s.attrs:
+            return False
         for i, a in enumerate(s.args):
             if isinstance(a, Region):
                 b = self.buffer(a.buffer)

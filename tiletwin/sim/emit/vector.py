@@ -53,8 +53,20 @@ class Vector(Values):
     def run_vector(self, s: Instr) -> None:
         self.instr = s
         s = Instr(s.op, tuple(self.pinned(a) if isinstance(a, Region) else a for a in s.args), s.attrs, s.span, s.origin)
-        self.vector_op(s)
+        self.vector_op(self.inside(s) if 'count' in s.attrs or 'beyond' in s.attrs else s)
         self.finish()
+
+    def inside(self, s: Instr) -> Instr:
+        """The part of an instruction that stays inside its tiles, where a pass made it reach further; the rest is memcheck's to report."""
+        mask = {'select': 1, 'compare': 0, 'compare_scalar': 0}.get(s.op)  # one bit per element
+        tiles = {i: a for i, a in enumerate(s.args) if isinstance(a, Region) and a.form != 'element' and i != mask}
+        n = s.attrs.get('count') or E.int_value(E.product(s.args[0].extents))
+        for r in tiles.values():
+            if (at := E.int_value(self.offset(r))) is not None:
+                n = min(n, self.buffer(r.buffer).elements - at)
+        args = tuple(Region(a.buffer, a.starts, (E.Const(1),) * (len(a.starts) - 1) + (E.Const(n),), 'region') if i in tiles else a
+                     for i, a in enumerate(s.args))
+        return Instr(s.op, args, s.attrs, s.span, s.origin)
 
     def vector_op(self, s: Instr) -> None:
         op, args = s.op, s.args
