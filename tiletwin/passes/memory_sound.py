@@ -58,8 +58,8 @@ def pack(free: list[Live], fixed: list[tuple[Live, int]], limit: int, to: int, r
     """Addresses of the first strategy that fits, else of the one that comes closest."""
     best: dict[str, int] = {}
     reach = None
-    for order in _orders(free, reuse):
-        found = _greedy(order, fixed, to)
+    for order, fresh in _orders(free, reuse):
+        found = _greedy(order, fixed, to, limit if fresh else 0)
         top = max((found[v.name] + v.size for v in order), default=0)
         if top <= limit:
             return found
@@ -68,22 +68,25 @@ def pack(free: list[Live], fixed: list[tuple[Live, int]], limit: int, to: int, r
     return best
 
 
-def _orders(free: list[Live], reuse: bool) -> Iterator[list[Live]]:
+def _orders(free: list[Live], reuse: bool) -> Iterator[tuple[list[Live], bool]]:
+    """Orders of placing, and whether memory nobody has used yet comes first: reuse makes buffers wait for one another."""
     by_start = sorted(free, key=lambda v: v.start)
-    yield [replace(v, start=ALWAYS[0], end=ALWAYS[1]) for v in by_start]
+    yield [replace(v, start=ALWAYS[0], end=ALWAYS[1]) for v in by_start], False
     if reuse:
-        yield by_start
-        yield sorted(by_start, key=lambda v: -v.size)
-        yield sorted(by_start, key=lambda v: -v.size * (v.end - v.start + 1))
-        yield sorted(by_start, key=lambda v: v.start - v.end)
+        for key in (lambda v: v.start, lambda v: v.start - v.end, lambda v: -v.size, lambda v: -v.size * (v.end - v.start + 1)):
+            yield sorted(by_start, key=key), True
+        for key in (lambda v: v.start, lambda v: -v.size, lambda v: -v.size * (v.end - v.start + 1), lambda v: v.start - v.end):
+            yield sorted(by_start, key=key), False
 
 
-def _greedy(order: Iterable[Live], fixed: list[tuple[Live, int]], to: int) -> dict[str, int]:
-    """Each buffer at the lowest address no buffer of its time covers."""
+def _greedy(order: Iterable[Live], fixed: list[tuple[Live, int]], to: int, fresh: int) -> dict[str, int]:
+    """Each buffer behind all others while that stays below `fresh`, then at the lowest address no buffer of its time covers."""
     placed = list(fixed)
     out: dict[str, int] = {}
     for v in order:
-        taken = sorted((a, a + w.size) for w, a in placed if w.meets(v))
+        top = align(max((a + w.size for w, a in placed), default=0), to)
+        others = placed if top + v.size <= fresh else [(w, a) for w, a in placed if w.meets(v)]
+        taken = sorted((a, a + w.size) for w, a in others)
         address = 0
         for lo, hi in taken:
             if address + v.size <= lo:

@@ -14,7 +14,7 @@ from ..ir.nodes import CUBE_SPACES, Break, For, If, Instr, Let, Program, Region,
 from ..ir.ops import OPS, PIPES
 from .context import PassContext
 from .hoist_loads import hoist_loads
-from .sound_access import Access, Reader, Step
+from .sound_access import NONE, Access, Reader, Step
 from .sound_overlap import Lets, Overlap, conflicting, ranges
 from .sync_place import Carried, Forward, Marks, Placer
 
@@ -39,6 +39,9 @@ class Item:
     @property
     def pipes(self) -> set[int]:
         return {P[a.pipe] for a in self.accesses}
+
+    def tells(self, p: int, q: int) -> bool:
+        return all(PIPES[q] in a.released for a in self.accesses if P[a.pipe] == p)
 
 
 class State:
@@ -107,6 +110,7 @@ class Block:
         n = len(self.items)
         for j in range(n):
             state = self.settle(j, state, 0)
+        self.end = state
         if self.loop is None:
             return
         state.pending.clear()
@@ -158,8 +162,13 @@ class Block:
                 state.did(P[step.pipe], index)
             else:
                 state.step(step)
-        for p in item.pipes:
-            state.did(p, index)
+        if item.compound:
+            # Who knew all of a pipe's work before, and is told of all of it inside, knows all of it still; whether it ran or not.
+            told = [(p, q) for p in item.pipes for q in range(len(PIPES)) if state.know[q][p] >= state.count[p] and item.tells(p, q)]
+            for p in item.pipes:
+                state.did(p, index)
+            for p, q in told:
+                state.know[q][p] = index
         for p, q in item.drains:
             state.learn(q, state.finished(p))
         self.snapshots.append([state.finished(p) for p in range(len(PIPES))])
@@ -192,6 +201,9 @@ class Block:
                 p = P[was.pipe]
                 if p == S or was.pipe in now.covers or now.pipe in was.released or not conflicting(was, now) or p == q and self.in_order(was, now):
                     continue
+                # What a pipe heard inside the statement includes what the sender knew before it.
+                if any(state.know[P[r]][p] >= i for r in now.covers):
+                    continue
                 if not iteration:
                     if state.know[q][p] < i and (self.same(was, now) or self.apart(was, now)):
                         out.append(Need(p, q, i))
@@ -210,13 +222,52 @@ class Block:
         """Does the hardware order these two accesses of one pipe?"""
         return now.pipe == 'V' and not self.owner.ctx.chip.needs_v_barrier or was.ordered and now.ordered
 
+    # -- seen from outside ----------------------------------------------------------------------------------------------------
+    def lifted(self) -> list[Access]:
+        """The accesses of the block, with what their pipes hear inside the block before them, and who hears of them after them."""
+        heard: list[frozenset[str]] = [frozenset() for _ in PIPES]
+        behind: list[list[frozenset[str]]] = []
+        out: list[Access] = []
+        for i, (item, needs) in enumerate(zip(self.items, self.needs)):
+            for need in needs:
+                p, q = need.src, need.dst
+                # A carried flag was set before the loop, where its pipe had heard nothing inside yet.
+                before = frozenset() if p == q or need.distance and not self.near else heard[p] if self.near else behind[need.item][p]
+                heard[q] |= before | {PIPES[p]}
+            for step in item.steps:
+                if step.kind == 'pair':
+                    heard[P[step.other]] |= heard[P[step.pipe]] | {step.pipe}
+                elif step.kind == 'barrier':
+                    heard[P[step.pipe]] |= {step.pipe}
+                elif step.kind == 'all':
+                    heard = [frozenset(PIPES)] * len(PIPES)
+                elif step.kind == 'op':
+                    out += [self.seen(i, a, heard) for a in step.accesses]
+            if item.compound:
+                out += [self.seen(i, a, heard) for a in item.accesses]
+            behind.append(list(heard))
+        return out
+
+    def seen(self, i: int, a: Access, heard: list[frozenset[str]]) -> Access:
+        p = P[a.pipe]
+        covers = a.covers | heard[p]
+        for r in a.covers:
+            covers |= heard[P[r]]
+        if self.near:  # a break may skip whatever comes later
+            return a._replace(covers=covers)
+        after = {PIPES[q] for q in range(len(PIPES)) if self.end.know[q][p] >= i}
+        after |= {PIPES[n.dst] for needs in self.needs for n in needs if n.distance and n.src == p and n.dst != p and n.item >= i}
+        return a._replace(covers=covers, released=a.released | after)
+
     def same(self, was: Access, now: Access) -> bool:
+        was, now = was._replace(covers=NONE, released=NONE), now._replace(covers=NONE, released=NONE)
         return self.owner.cached((was, now), lambda: self.owner.overlap.same(was, now))
 
     def apart(self, was: Access, now: Access) -> int | None:
         if self.loop is None:
             return None
         loop = self.loop if isinstance(self.loop, For) else None
+        was, now = was._replace(covers=NONE, released=NONE), now._replace(covers=NONE, released=NONE)
         return self.owner.cached((was, now, id(self.loop)), lambda: self.owner.overlap.apart(was, now, loop, self.inner))
 
 
@@ -272,22 +323,22 @@ class Analysis:
         exits = False
         if isinstance(s, If):
             for k, body in enumerate((s.then, s.els)):
-                items = self.block(body, (*at, k), None)[0]
-                accesses += [a for i in items for a in i.accesses]
-                exits |= any(i.exits for i in items)
+                block, _ = self.block(body, (*at, k), None)
+                accesses += block.lifted()
+                exits |= block.near
         elif isinstance(s, For) and s.kind == 'parallel':
             accesses += [a for i in self.items(s.body, (*at, 0)) for a in i.accesses]
         else:
-            items, drains = self.block(s.body, (*at, 0), s)
-            accesses += [a for i in items for a in i.accesses]
+            block, drains = self.block(s.body, (*at, 0), s)
+            accesses += block.lifted()
         return Item(at, s, (), list(dict.fromkeys(accesses)), True, exits, drains)
 
-    def block(self, body: tuple[Stmt, ...], path: Path, loop: For | While | None) -> tuple[list[Item], list[tuple[int, int]]]:
+    def block(self, body: tuple[Stmt, ...], path: Path, loop: For | While | None) -> tuple[Block, list[tuple[int, int]]]:
         items = self.items(body, path)
         inner = frozenset(s.var.name for s in walk(body) if isinstance(s, (For, Let)))
         block = Block(self, items, loop, inner)
         block.run()
-        return items, self.place(block, path, loop)
+        return block, self.place(block, path, loop)
 
     def place(self, block: Block, path: Path, loop: For | While | None) -> list[tuple[int, int]]:
         """Marks for the needs of a block; returns the pipe pairs whose last flag covers the whole loop."""
