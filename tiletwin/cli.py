@@ -41,7 +41,9 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument('--slow', action='store_true', help='run the cases marked slow as well')
     check.add_argument('--limit', type=int, default=20, metavar='N', help='print at most N findings (default 20)')
     lower = add('lower', 'print the tile program of every kernel', parents=[common])
-    lower.add_argument('what', nargs=1, metavar='OP|FILE', help='an operator (its first case) or a Python file')
+    lower.add_argument('what', nargs='*', metavar='OP|FILE', help='an operator (its first case) or a Python file')
+    lower.add_argument('--oracle', metavar='KERNELS_DIR', help='instead: lower every kernel file of a folder to the normal form, for comparison with the real compiler')
+    lower.add_argument('--out', metavar='DIR', help='where --oracle writes one JSON file a kernel')
     trace = add('trace', 'write the modelled timeline of the longest launch as Chrome JSON', parents=[common])
     trace.add_argument('what', nargs=1, metavar='OP|FILE', help='an operator (its first case) or a Python file')
     trace.add_argument('-o', '--output', default='trace.json', metavar='FILE', help='default trace.json')
@@ -169,6 +171,10 @@ def _launches(args: argparse.Namespace) -> list:
 def _lower(args: argparse.Namespace) -> int:
     from .ir.printer import text
 
+    if args.oracle or args.out:
+        return _oracle(args)
+    if len(args.what) != 1:
+        raise EnvironmentError_('lower takes one kernel', instead='tiletwin lower OP, or tiletwin lower --oracle KERNELS_DIR --out DIR')
     programs: dict[str, Any] = {}
     for launch in _launches(args):
         programs.setdefault(text(launch.program).rstrip('\n'), launch)
@@ -176,6 +182,19 @@ def _lower(args: argparse.Namespace) -> int:
         _document('lower', kernels=[{'kernel': launch.program.name, 'chip': launch.chip, 'text': body} for body, launch in programs.items()])
     else:
         print('\n\n'.join(programs))
+    return CLEAN
+
+
+def _oracle(args: argparse.Namespace) -> int:
+    from .passes.oracle import write
+
+    if not (args.oracle and args.out) or args.what:
+        raise EnvironmentError_('--oracle and --out go together, without an operator', instead='tiletwin lower --oracle KERNELS_DIR --out DIR')
+    written = write(args.oracle, args.out)
+    if args.json:
+        _document('lower', folder=args.out, files=written)
+    else:
+        print(f'{len(written)} files in {args.out}')
     return CLEAN
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
+from types import ModuleType
 
 from ..ir.nodes import Instr, Program, Region, walk
 from ..ir.ops import OPS
 from ..ir.verify import verify
 from ..machine.chip import Chip, chip as chip_of, path_error
+from . import (combine_cv, cross_core_pipeline, generate, infer_scope, inject_tmp, memory_planning, parallel_to_vector, safe_access, simplify,
+               software_pipeline, storage_rewrite, sync_insert, unit_loops, unroll, vid_reduction, workspace_reduction)
 from .addresses import check_capacity
 from .context import KEYS, SAFE_ACCESS_OFF, PassContext, PassWarning
 
 # Every pass runs in every mode; the ones a config switches ask for it themselves.
-ORDER = ('inject_tmp', 'infer_scope', 'vid_reduction', 'simplify', 'parallel_to_vector', 'workspace_reduction', 'safe_access', 'simplify', 'cross_core_pipeline', 'combine_cv',
-         'software_pipeline', 'unit_loops', 'simplify', 'storage_rewrite', 'unroll', 'memory_planning', 'sync_insert', 'generate')
+ORDER: tuple[ModuleType, ...] = (
+    inject_tmp, infer_scope, vid_reduction, simplify, parallel_to_vector, workspace_reduction, safe_access, simplify, cross_core_pipeline,
+    combine_cv, software_pipeline, unit_loops, simplify, storage_rewrite, unroll, memory_planning, sync_insert, generate)
 
-# The compiler does not look whether an operation reaches the memory a tile ended up in, nor whether a core has both pipes of a flag; `checked` does.
+# The compiler looks neither whether an operation reaches the memory a tile ended up in, nor whether a core has both pipes of a flag;
+# `checked` does.
 UNCHECKED = ('operand-space', 'pipes')
 
 
@@ -30,12 +33,10 @@ def check_paths(program: Program, chip: Chip) -> None:
                 raise path_error(chip, src, dst, s.span)
 
 
-def run(program: Program, ctx: PassContext, trace: list | None = None) -> Program:
+def run(program: Program, ctx: PassContext, trace: list[tuple[str, Program]] | None = None) -> Program:
     """Every pass in order; the Program is verified after each that changed it."""
-    for name in ORDER:
-        if find_spec(f'{__package__}.{name}') is None:
-            continue
-        step = import_module(f'{__package__}.{name}')
+    for step in ORDER:
+        name = step.__name__.rpartition('.')[2]
         changed = step.run(program, ctx)
         if changed is not program:
             program = verify(changed, name, without=UNCHECKED)
