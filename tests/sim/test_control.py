@@ -141,6 +141,23 @@ def test_parallel_means_the_scalar_loops(name, exact, m, n, seed):
     same(got['s'], s)
 
 
+FUNCTIONS = {'rsqrt': torch.rsqrt, 'sigmoid': torch.sigmoid, 'exp': torch.exp, 'log': torch.log, 'sqrt': torch.sqrt, 'floor': torch.floor,
+             'ceil': torch.ceil, 'trunc': torch.trunc, 'abs': torch.abs, 'tanh': torch.tanh, 'sin': torch.sin, 'cos': torch.cos,
+             'round': lambda x: (x + 0.5).floor()}
+
+
+@pytest.mark.parametrize('name', FUNCTIONS)
+@FEW
+@given(n=st.integers(1, 9), seed=SEED)
+def test_scalar_functions(name, n, seed):
+    x = data(seed, n, F32, 0.1, 4)
+    value = lambda u, i: E.Un(name, load(u['x'], i), 'float32')  # noqa: E731
+    got = run_ub({'x': x, 'p': torch.zeros(n), 'q': torch.zeros(n)},
+                 lambda u: [loop('i', n, store(u['p'], [I], value(u, I)), kind='parallel'), loop('j', n, store(u['q'], [J], value(u, J)))])
+    for key in 'pq':
+        assert torch.allclose(got[key].double(), FUNCTIONS[name](x.double()), rtol=5e-7, atol=1e-7)
+
+
 @EXACT
 @pytest.mark.parametrize('dtype', [HALF, BF])
 @FEW
