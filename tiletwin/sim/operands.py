@@ -113,6 +113,8 @@ COUNTS: dict[str, Counts] = {
     'block_reduce_max': _block_reduce, 'block_reduce_min': _block_reduce, 'block_reduce_sum': _block_reduce,
     'fill_experiment': lambda a, r, k: {0: min(r[0].count, (int(a[3]) - 1) * int(a[5]) * (32 // r[0].buffer.es) + 256 // r[0].buffer.es)},
 }
+# Instructions that go through a tile row by row, each row as wide as the operand and as far from the next as the buffer's rows.
+_BY_ROW = {'row_expand_mul_experiment', 'row_expand_sub_experiment', 'row_expand_div_experiment'}
 _WHOLE = {'transpose', 'broadcast', 'row_expand_mul', 'row_expand_mul_experiment', 'row_expand_sub_experiment', 'row_expand_div_experiment',
           'gatherb', 'gathermask_experiment', 'bilinear_interpolation', 'createvecindex', 'init_sort_buf', 'pow', 'bitwise_xor'}
 
@@ -133,6 +135,10 @@ def vector_accesses(op: str, args: tuple, rects: dict[int, Rect], attrs: dict, g
             mode = 'm'
         if op == 'gather_mask' and position == 2:
             mode = 'm'  # the index buffer is shifted in place
+        if position < 2 and op in _BY_ROW:
+            rows, cols, pitch = r.count // r.extents[-1], r.extents[-1] * r.buffer.es, geometry.shapes[r.buffer.name][-1] * r.buffer.es
+            out.append(Access(geometry.strided(r, rows, cols, pitch), mode, r.buffer.name))
+            continue
         out.append(Access(geometry.run(r, counts.get(position)), mode, r.buffer.name))
     if op == 'brcb_experiment':
         repeat, blk, rep = (int(a) for a in args[2:5])
