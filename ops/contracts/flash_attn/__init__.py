@@ -2,7 +2,8 @@
 
 from tiletwin.harness.contract import Contract
 
+from .a5_serial import A5_SERIAL
 from .full import FULL
 from .ws3 import WS3
 
-CONTRACT = Contract('flash_attn', (WS3, FULL))
+CONTRACT = Contract('flash_attn', (WS3, FULL, A5_SERIAL))

@@ -1,6 +1,7 @@
 """Expert flash attention, one module per variant."""
 
+from .a5_serial import a5_serial, flash_attn_a5_serial
 from .full import flash_attn_full, full
 from .ws3 import flash_attn_ws3, ws3
 
-__all__ = ['flash_attn_full', 'flash_attn_ws3', 'full', 'ws3']
+__all__ = ['a5_serial', 'flash_attn_a5_serial', 'flash_attn_full', 'flash_attn_ws3', 'full', 'ws3']
