@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import torch
 
 PURPOSES = ('minimum', 'source', 'tail', 'reuse', 'idle', 'uneven', 'heads')
+# What keeps a workspace slot of the developer form from being overwritten while it is read (operators.md C4.43).
+WAR_COVERS = ('', 'reverse_edge', 'single_shot', 'slots>=trips', 'hybrid_flag')
+# Why a developer form still has a workspace and vid (operators.md C4.14).
+FALLBACKS = ('', 'multi_version', 'fine_sync', 'compiler_reject')
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,14 @@ class BadInput:
     says: str  # text the message holds
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What one mode of an operator does not do, each with its reason."""
+
+    without: Mapping[str, str] = field(default_factory=dict)  # attribute -> why this form has no use for it
+    skips: Mapping[str, str] = field(default_factory=dict)  # case -> why this form does not run it
+
+
 @dataclass(frozen=True)
 class Variant:
     """One row of the operator list.
@@ -75,6 +87,22 @@ class Variant:
     check_values: Callable[..., None] | None = None  # (*inputs, **settings), raises CallError: tensors that steer addresses or loops
     arguments: Callable[[dict[str, int], dict[str, Any], tuple[str, ...]], dict[str, Any]] | None = None  # of the factory
     draw: Callable[[tuple[int, ...], 'torch.Generator'], 'torch.Tensor'] | None = None  # an input in float32; standard normal when None
+    # Developer against expert: 'bitwise' where both add in the same order, else a budget such as 'ulp 4'; never the tolerance of the reference.
+    twins: str = 'bitwise'
+    # The reference in the storage precision, for policies that count the errors a processor makes as well.
+    same_precision: Callable[..., tuple['torch.Tensor', ...]] | None = None
+    reviews: Mapping[str, str] = field(default_factory=dict)  # class word of a review finding -> the reason it is accepted
+    war_cover: str = ''
+    fallback_reason: str = ''
+    forms: Mapping[str, Form] = field(default_factory=dict)  # by mode, where a mode leaves something out
+
+    def __post_init__(self):
+        for name, allowed in (('war_cover', WAR_COVERS), ('fallback_reason', FALLBACKS)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f'{self.name}: {name} {getattr(self, name)!r} is none of {allowed}')
+
+    def form(self, mode: str) -> Form:
+        return self.forms.get(mode, Form())
 
     @property
     def family(self) -> str:

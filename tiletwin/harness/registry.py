@@ -36,6 +36,7 @@ class CaseResult:
     message: str
     metrics: dict[str, Comparison]  # by output
     seconds: float
+    outputs: tuple['torch.Tensor', ...] = ()
 
     @property
     def clean(self) -> bool:
@@ -86,6 +87,14 @@ class Operator:
     def modes(self) -> tuple[str, ...]:
         return tuple(m for m in MODES if _module(m, self.variant.family) and hasattr(_module(m, self.variant.family), self.variant.kernel))
 
+    def cases_in(self, mode: str) -> tuple[Case, ...]:
+        """The cases a mode runs: all but those its form skips."""
+        return tuple(c for c in self.cases if c.name not in self.variant.form(mode).skips)
+
+    def attributes_in(self, case: Case, mode: str) -> dict[str, Any]:
+        """The attributes of a case, without those the mode's form has no use for."""
+        return {k: v for k, v in case.attributes.items() if k not in self.variant.form(mode).without}
+
     def kernel(self, sizes: dict[str, int], settings: dict[str, Any], dtypes: tuple[str, ...], mode: str = 'expert', arch: str = 'a3') -> Any:
         """The compiled kernel for these sizes; nothing runs."""
         if arch not in self.chips:
@@ -95,8 +104,13 @@ class Operator:
         cores = settings.get('cores', None)
         if cores is not None and (not isinstance(cores, int) or isinstance(cores, bool) or cores < 1):
             raise CallError(f'{self.name}: cores is {cores!r}', why='it is the number of blocks of the launch', instead='a positive int')
+        without = self.variant.form(mode).without
+        for key, reason in without.items():
+            if key in settings and settings[key] != self.variant.attributes[key]:
+                raise CallError(f'{self.name}: the {mode} form takes no {key}', why=reason, instead=f'the call without {key}')
         settings = {**settings, 'cores': cores or chip_of(arch).cube_cores}
         arguments = (self.variant.arguments or (lambda s, a, _: {**s, **a}))(sizes, settings, dtypes)
+        arguments = {k: v for k, v in arguments.items() if k not in without}
         with platform(arch):
             return getattr(_module(mode, self.variant.family), self.variant.kernel)(**arguments)
 
@@ -121,19 +135,21 @@ class Operator:
         inputs = self.variant.make_inputs(case)
         before = [x.clone() for x in inputs]
         start = time.perf_counter()
-        outputs, launches = self.launch(inputs, dict(case.attributes), mode, arch)
+        outputs, launches = self.launch(inputs, self.attributes_in(case, mode), mode, arch)
         seconds = time.perf_counter() - start
-        expected = self.variant.reference(*before, **self.variant.settings(case.attributes))
+        settings = self.variant.settings(case.attributes)
+        expected = self.variant.reference(*before, **settings)
+        peers = self.variant.same_precision(*before, **settings) if self.variant.same_precision else (None,) * len(expected)
         metrics, wrong = {}, []
-        for i, (actual, right) in enumerate(zip(outputs, expected, strict=True)):
+        for i, (actual, right, peer) in enumerate(zip(outputs, expected, peers, strict=True)):
             rule = policy(self.variant.policy(str(right.dtype).removeprefix('torch.')))
-            found = metrics[f'output {i}'] = rule.compare(actual, right)
+            found = metrics[f'output {i}'] = rule.compare(actual, right, peer)
             if not found.ok:
                 wrong.append(f'output {i}: {found.message}')
         for op, old, new in zip(self.variant.inputs, before, inputs):
             if not _same_bytes(old, new):
                 wrong.append(f'input {op.name} was written to')
-        return CaseResult(case, launches, not wrong, '\n'.join(wrong), metrics, seconds)
+        return CaseResult(case, launches, not wrong, '\n'.join(wrong), metrics, seconds, outputs)
 
 
 def _same_bytes(a: 'torch.Tensor', b: 'torch.Tensor') -> bool:
