@@ -36,8 +36,10 @@ class Known:
         for g in self.positive:
             theirs = dict((t, c) for c, t in terms(g))
             for t, c in theirs.items():
-                factor, rest = divmod(mine.get(t, 0), c)
-                if not isinstance(t, E.Const) and factor > 0 and rest == 0:
+                if isinstance(t, E.Const) or mine.get(t, 0) % c:
+                    continue
+                factor = mine.get(t, 0) // c
+                if factor > 0:
                     left = bounds(linear(E.sub(e, E.mul(g, factor))), self.ranges)
                     if left is not None and left[0] >= 0 and (left[0] == left[1] or not literally):
                         return True

@@ -99,7 +99,8 @@ class _Simplifier:
         return _without_dead_lets(tuple(out))
 
     def loop(self, s: For, env: dict[str, Range], lets: dict[str, E.Expr]) -> list[Stmt]:
-        if (E.int_value(s.extent) or 1) <= 0:
+        trips = E.int_value(s.extent)
+        if trips is not None and trips <= 0:
             return []
         known = loop_range(s, env)
         inner = self.block(s.body, env | ({s.var.name: known} if known else {}), lets)
