@@ -51,7 +51,7 @@ def sparse_flash_attn(B, S, H, D, Dt, Skv, G, topk, through_ub, ahead=2, cores=2
     dv = min(D, 128)
     v_parts = D // dv
     rows = bm // 2  # of a tile per vector core
-    o_rows = min(rows, 8192 // D)  # of the output per pass
+    o_rows = min(rows, 4096 // D)  # of the output per pass
     o_parts = rows // o_rows
     f_rows = min(rows, 4096 // D)  # of the finished output per store
     f_parts = rows // f_rows
@@ -85,7 +85,7 @@ def sparse_flash_attn(B, S, H, D, Dt, Skv, G, topk, through_ub, ahead=2, cores=2
             s_ub = T.alloc_ub((rows, bn), 'float')
             b_ub = T.alloc_ub((rows, bn), 'float')
             p_ub = T.alloc_ub((rows, bn), 'float16')
-            pv_ub = T.alloc_ub((o_rows, D), 'float')
+            pv_ub = T.alloc_ub((2, o_rows, D), 'float')
             o_ub = T.alloc_ub((rows, D), 'float')
             r_ub = T.alloc_ub((o_rows, D), 'float')
             f_ub = T.alloc_ub((f_rows, D), 'float16')
@@ -141,26 +141,6 @@ def sparse_flash_attn(B, S, H, D, Dt, Skv, G, topk, through_ub, ahead=2, cores=2
                         T.set_flag('fix', 'm', 0)
                         T.set_cross_flag('FIX', QK_READY)
 
-                    if h < steps:
-                        item = h // kv * cores + cid
-                        token = item // head_blocks // G
-                        kv_head = item // head_blocks % G
-                        if h % kv == 0:
-                            T.wait_flag('mte1', 'mte2', h // kv % 2)
-                            if h // kv % 2 == 0:
-                                T.copy(Q[token // S, token % S, kv_head * group + item % head_blocks * bm, 0], q_ping)
-                            else:
-                                T.copy(Q[token // S, token % S, kv_head * group + item % head_blocks * bm, 0], q_pong)
-                        T.wait_flag('mte1', 'mte2', 2 + h % kv_slots)
-                        if through_ub:
-                            T.wait_cross_flag(KV_READY)
-                            T.copy(workspace_4[cid, h % 2, 0, 0], kv_l1[h % kv_slots, :, :])
-                        else:
-                            for i in T.serial(bn):
-                                T.copy(KV[token // S, Indices[token // S, token % S, kv_head, h % kv * bn + i], kv_head, 0:depth],
-                                       kv_l1[h % kv_slots, i, :])
-                        T.set_flag('mte2', 'mte1', 2 + h % kv_slots)
-
                     if h > ahead:
                         f = h - 1 - ahead
                         T.wait_flag('mte1', 'mte2', 6 + f % 2)
@@ -188,6 +168,26 @@ def sparse_flash_attn(B, S, H, D, Dt, Skv, G, topk, through_ub, ahead=2, cores=2
                         T.set_flag('mte1', 'mte2', 2 + f % kv_slots)
                         T.set_cross_flag('FIX', PV_READY)
 
+                    if h < steps:
+                        item = h // kv * cores + cid
+                        token = item // head_blocks // G
+                        kv_head = item // head_blocks % G
+                        if h % kv == 0:
+                            T.wait_flag('mte1', 'mte2', h // kv % 2)
+                            if h // kv % 2 == 0:
+                                T.copy(Q[token // S, token % S, kv_head * group + item % head_blocks * bm, 0], q_ping)
+                            else:
+                                T.copy(Q[token // S, token % S, kv_head * group + item % head_blocks * bm, 0], q_pong)
+                        T.wait_flag('mte1', 'mte2', 2 + h % kv_slots)
+                        if through_ub:
+                            T.wait_cross_flag(KV_READY)
+                            T.copy(workspace_4[cid, h % 2, 0, 0], kv_l1[h % kv_slots, :, :])
+                        else:
+                            for i in T.serial(bn):
+                                T.copy(KV[token // S, Indices[token // S, token % S, kv_head, h % kv * bn + i], kv_head, 0:depth],
+                                       kv_l1[h % kv_slots, i, :])
+                        T.set_flag('mte2', 'mte1', 2 + h % kv_slots)
+
                 for e in T.serial(2):
                     T.wait_flag('mte1', 'mte2', e)
                     T.wait_flag('mte1', 'mte2', 6 + e)
@@ -201,38 +201,25 @@ def sparse_flash_attn(B, S, H, D, Dt, Skv, G, topk, through_ub, ahead=2, cores=2
 
             with T.Scope('V'):
                 steps_v = (items - cid + cores - 1) // cores * kv
-                # Flag 0: scores in, probabilities out. Flag 1: products in, finished rows out. 2 and 3: gathered rows in and out.
+                # V->MTE2: 0 scores, 1 and 2 products. MTE3->V: 0 probabilities, 1 finished rows. MTE3->MTE2: 2 and 3 gathered rows.
+                T.set_flag('v', 'mte2', 0)
                 for e in T.serial(2):
-                    T.set_flag('v', 'mte2', e)
+                    T.set_flag('v', 'mte2', 1 + e)
                     T.set_flag('mte3', 'v', e)
                     if through_ub:
                         T.set_flag('mte3', 'mte2', 2 + e)
                         T.set_flag('s', 'mte2', e)
 
-                for h in T.serial(steps_v + 1 + ahead):
-                    if through_ub:
-                        if h < steps_v:
-                            item_g = h // kv * cores + cid
-                            token_g = item_g // head_blocks // G
-                            kv_head_g = item_g // head_blocks % G
-                            T.wait_flag('s', 'mte2', h % 2)
-                            T.copy(Indices[token_g // S, token_g % S, kv_head_g, h % kv * bn + vid * (bn // 2)], index_ub[h % 2, :])
-                            T.set_flag('mte2', 's', h % 2)
-                            T.wait_flag('mte2', 's', h % 2)
-                            for r in T.serial(g_parts):
-                                w = r % 2
-                                T.wait_flag('mte3', 'mte2', 2 + w)
-                                for i in T.serial(g_rows):
-                                    T.copy(KV[token_g // S, index_ub[h % 2, r * g_rows + i], kv_head_g, 0:depth], g_ub[w, i, :])
-                                T.set_flag('mte2', 'mte3', w)
-                                T.wait_flag('mte2', 'mte3', w)
-                                T.copy(g_ub[w, :, :], workspace_4[cid, h % 2, vid * (bn // 2) + r * g_rows, 0])
-                                T.set_flag('mte3', 'mte2', 2 + w)
-                            T.set_flag('s', 'mte2', h % 2)
-                            T.set_cross_flag('MTE3', KV_READY)
+                if through_ub:
+                    if steps_v > 0:
+                        item_0 = cid // head_blocks
+                        T.wait_flag('s', 'mte2', 0)
+                        T.copy(Indices[item_0 // G // S, item_0 // G % S, item_0 % G, vid * (bn // 2)], index_ub[0, :])
+                        T.set_flag('mte2', 's', 0)
 
-                    if T.And(h >= 1, h <= steps_v):
-                        d = h - 1
+                for h in T.serial(steps_v + 2 + ahead):
+                    if T.And(h >= 2, h < steps_v + 2):
+                        d = h - 2
                         T.wait_flag('v', 'mte2', 0)
                         T.wait_cross_flag(QK_READY)
                         T.copy(workspace_1[cid, d % ring, vid * rows, 0], s_ub)
@@ -268,28 +255,56 @@ def sparse_flash_attn(B, S, H, D, Dt, Skv, G, topk, through_ub, ahead=2, cores=2
                         T.pipe_barrier('v')
                         T.tile.add(total[d // kv % sums, :, :], total[d // kv % sums, :, :], tile_sum)
 
+                    if through_ub:
+                        if h < steps_v:
+                            item_g = h // kv * cores + cid
+                            token_g = item_g // head_blocks // G
+                            kv_head_g = item_g // head_blocks % G
+                            if h + 1 < steps_v:
+                                item_n = (h + 1) // kv * cores + cid
+                                token_n = item_n // head_blocks // G
+                                T.wait_flag('s', 'mte2', (h + 1) % 2)
+                                T.copy(Indices[token_n // S, token_n % S, item_n // head_blocks % G, (h + 1) % kv * bn + vid * (bn // 2)],
+                                       index_ub[(h + 1) % 2, :])
+                                T.set_flag('mte2', 's', (h + 1) % 2)
+                            T.wait_flag('mte2', 's', h % 2)
+                            for r in T.serial(g_parts):
+                                T.wait_flag('mte3', 'mte2', 2 + r % 2)
+                                for i in T.serial(g_rows):
+                                    T.copy(KV[token_g // S, index_ub[h % 2, r * g_rows + i], kv_head_g, 0:depth], g_ub[r % 2, i, :])
+                                T.set_flag('mte2', 'mte3', r % 2)
+                                T.wait_flag('mte2', 'mte3', r % 2)
+                                T.copy(g_ub[r % 2, :, :], workspace_4[cid, h % 2, vid * (bn // 2) + r * g_rows, 0])
+                                T.set_flag('mte3', 'mte2', 2 + r % 2)
+                            T.set_flag('s', 'mte2', h % 2)
+                            T.set_cross_flag('MTE3', KV_READY)
+
+                    # The rows gathered meanwhile leave before the probabilities: their stores need not wait for the vector unit.
+                    if T.And(h >= 2, h < steps_v + 2):
+                        w = h - 2
                         T.wait_flag('v', 'mte3', 0)
-                        T.copy(p_ub, workspace_2[cid, d % ring, vid * rows, 0])
+                        T.copy(p_ub, workspace_2[cid, w % ring, vid * rows, 0])
                         T.set_flag('mte3', 'v', 0)
                         T.set_cross_flag('MTE3', P_READY)
 
-                    if h > ahead:
-                        x = h - 1 - ahead
+                    if h >= 2 + ahead:
+                        x = h - 2 - ahead
                         T.wait_cross_flag(PV_READY)
                         for r in T.serial(o_parts):
-                            T.wait_flag('v', 'mte2', 1)
-                            T.copy(workspace_3[cid, x % ring, vid * rows + r * o_rows, 0], pv_ub)
-                            T.set_flag('mte2', 'v', 1)
-                            T.wait_flag('mte2', 'v', 1)
+                            y = (x * o_parts + r) % 2
+                            T.wait_flag('v', 'mte2', 1 + y)
+                            T.copy(workspace_3[cid, x % ring, vid * rows + r * o_rows, 0], pv_ub[y, :, :])
+                            T.set_flag('mte2', 'v', 1 + y)
+                            T.wait_flag('mte2', 'v', 1 + y)
                             if x % kv == 0:
-                                T.copy(pv_ub, o_ub[r * o_rows:(r + 1) * o_rows, :])
+                                T.copy(pv_ub[y, :, :], o_ub[r * o_rows:(r + 1) * o_rows, :])
                             else:
                                 T.tile.broadcast(r_ub, shrink[x % ring, r * o_rows:(r + 1) * o_rows, :])
                                 T.pipe_barrier('v')
                                 T.tile.mul(o_ub[r * o_rows:(r + 1) * o_rows, :], o_ub[r * o_rows:(r + 1) * o_rows, :], r_ub)
                                 T.pipe_barrier('v')
-                                T.tile.add(o_ub[r * o_rows:(r + 1) * o_rows, :], o_ub[r * o_rows:(r + 1) * o_rows, :], pv_ub)
-                            T.set_flag('v', 'mte2', 1)
+                                T.tile.add(o_ub[r * o_rows:(r + 1) * o_rows, :], o_ub[r * o_rows:(r + 1) * o_rows, :], pv_ub[y, :, :])
+                            T.set_flag('v', 'mte2', 1 + y)
 
                         if x % kv == kv - 1:
                             item_x = x // kv * cores + cid
@@ -314,8 +329,9 @@ def sparse_flash_attn(B, S, H, D, Dt, Skv, G, topk, through_ub, ahead=2, cores=2
                                 T.set_flag('mte3', 'v', 1)
                             T.pipe_barrier('v')
 
+                T.wait_flag('v', 'mte2', 0)
                 for e in T.serial(2):
-                    T.wait_flag('v', 'mte2', e)
+                    T.wait_flag('v', 'mte2', 1 + e)
                     T.wait_flag('mte3', 'v', e)
                     if through_ub:
                         T.wait_flag('mte3', 'mte2', 2 + e)
