@@ -3,7 +3,7 @@
 import torch
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Contract, Operand, Variant, choice
+from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Variant, choice
 
 
 def mkkn_reference(a, b, out_dtype, **_):
@@ -13,6 +13,11 @@ def mkkn_reference(a, b, out_dtype, **_):
 def mkkn_limits(sizes, settings):
     choice('matmul.mkkn_gemm', settings, 'out_dtype', ('float32', 'float16'))
     choice('matmul.mkkn_gemm', settings, 'schedule', ('mma', 'barrier'))
+
+
+# Blocks of a developer form: one per tile.
+ONE_TILE = 'it has one block per tile, whatever the number of cores'
+NO_SCHEDULE = 'when loads, products and stores run is the business of the compiler'
 
 
 def mkkn(M, N, K):
@@ -34,6 +39,8 @@ MKKN = Variant(
     policy=lambda dtype: 'allclose 1e-2/1e-2 + l2 1e-3' if dtype == 'float16' else 'allclose 1e-2/1e-2 + l2 1e-5',
     limits=mkkn_limits,
     arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
+    forms={'developer': Form({'cores': ONE_TILE, 'schedule': NO_SCHEDULE},
+                             dict.fromkeys(('minimum-barrier', 'source-barrier', 'tail-barrier'), 'it runs another schedule of the expert form'))},
     cases=(
         Case('minimum', 'minimum', mkkn(1, 1, 1), {'cores': 1}),
         Case('minimum-barrier', 'minimum', mkkn(1, 1, 1), {'schedule': 'barrier'}),

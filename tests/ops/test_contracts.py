@@ -6,8 +6,9 @@ import inspect
 import pytest
 import torch
 
+from tiletwin.errors import CallError
 from tiletwin.harness.precision import policy
-from tiletwin.harness.registry import operators
+from tiletwin.harness.registry import MODES, operators
 
 ALL = list(operators().values())
 
@@ -56,4 +57,27 @@ def test_every_mode_takes_every_size_and_attribute_by_name(op):
     assert set(op.variant.attributes) <= set(arguments)
     for mode in op.modes:
         factory = getattr(importlib.import_module(f'ops.{mode}.{op.variant.family}'), op.variant.kernel)
-        assert inspect.signature(factory).bind(**arguments)
+        assert inspect.signature(factory).bind(**{k: v for k, v in arguments.items() if k not in op.variant.form(mode).without})
+
+
+FORMS = [(op, mode, form) for op in ALL for mode, form in op.variant.forms.items()]
+
+
+@pytest.mark.parametrize('op, mode, form', FORMS, ids=[f'{o.name}-{m}' for o, m, _ in FORMS])
+def test_a_form_names_what_it_leaves_out_and_why(op, mode, form):
+    assert mode in MODES
+    assert set(form.without) <= set(op.variant.attributes)
+    assert set(form.skips) <= {c.name for c in op.cases}
+    assert all(len(reason) > 10 for reason in (*form.without.values(), *form.skips.values()))
+    # Only the number of blocks may be left out of a case: any other attribute is what the case is about.
+    for case in op.cases_in(mode):
+        assert set(case.attributes) & set(form.without) <= {'cores'}, case.name
+
+
+@pytest.mark.parametrize('op, mode, form', [f for f in FORMS if f[2].without], ids=[f'{o.name}-{m}' for o, m, f in FORMS if f.without])
+def test_an_attribute_a_form_does_not_take_is_refused(op, mode, form):
+    inputs = op.variant.make_inputs(op.cases[0])
+    other = {'cores': 3, 'schedule': 'barrier'}
+    for key in form.without:
+        with pytest.raises(CallError, match=f'takes no {key}'):
+            op(*inputs, mode=mode, arch=op.chips[0], **{**op.attributes_in(op.cases[0], mode), key: other[key]})

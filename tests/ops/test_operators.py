@@ -4,7 +4,7 @@ import pytest
 
 from tiletwin.harness.registry import operators
 
-NODES = [(op, mode, chip, case) for op in operators().values() for mode in op.modes for chip in op.chips for case in op.cases
+NODES = [(op, mode, chip, case) for op in operators().values() for mode in op.modes for chip in op.chips for case in op.cases_in(mode)
          if not case.slow and (not case.chips or chip in case.chips)]
 
 
