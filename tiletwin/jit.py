@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from typing import Any, Callable, Iterator
 
 from .backends.calls import Bound, Convention, KernelParam
-from .errors import DialectError, DialectTypeError, EnvironmentError_, KernelWarning, UnsupportedError
-from .ir.nodes import Program, Scope, walk
+from .errors import DialectError, DialectTypeError, EnvironmentError_, KernelWarning, TileTwinError, UnsupportedError
+from .ir.nodes import Program
+from .backends.gaps import blame, changed_meaning
 from .backends.pass_config_keys import PassConfigKey
 from .backends.profiler import Profiler, TensorSupplyType
-from .passes.context import PROFILES, PassWarning
+from .passes.context import KEYS, PROFILES, PassWarning
+from .sanitize.findings import Verdict
 from .sim.options import Options
 from .sim.result import Launch
 
@@ -106,7 +108,8 @@ class JITKernel:
         self.target, self.platform = _target(target), determine_platform(platform)
         self.pass_configs = _configs(pass_configs)
         self.prim_func = func
-        source = program_of(func)
+        self.profile = _profile()
+        self.source = source = program_of(func)
         # A wrong index is reported before anything a pass has to say.
         Convention(source, out_idx, workspace_idx)
         self.program = self._lower(source)
@@ -119,18 +122,15 @@ class JITKernel:
             print(self.get_kernel_source())
 
     def _lower(self, program: Program) -> Program:
-        from pass_configs.resolve import resolve
-
         from .ir.verify import verify
         from .passes.pipeline import lower
 
         verify(program, 'the front end', self.target)
         found: list[PassWarning] = []
-        lowered = lower(program, self.pass_configs, self.target, self.platform.lower(), _profile(), warnings=found)
-        scopes = any(isinstance(s, Scope) for s in walk(program.body))
-        said = [*resolve(self.pass_configs, scopes).warnings, *(f'{w.pass_name}: {w.message}' + (f' ({w.where})' if w.where else '') for w in found)]
-        for text in said:
-            warnings.warn(f'{program.name}: {text}', KernelWarning, stacklevel=5)
+        lowered = lower(program, self.pass_configs, self.target, self.platform.lower(), self.profile, warnings=found)
+        self.pass_warnings = found
+        for w in found:
+            warnings.warn(f'{program.name}: {w.message}' + (f' ({w.where})' if w.where else ''), KernelWarning, stacklevel=5)
         return lowered
 
     @property
@@ -148,10 +148,23 @@ class JITKernel:
 
         options = Options(chip=self.platform.lower(), target=self.target)
         record = simulate(self.program, bound.tensors, bound.scalars, options, bound.poisoned)
+        if self.profile == 'fork' and any(self.pass_configs.get(k) for k in KEYS):
+            record.verdict = blame(Verdict(record.verdict.findings + changed_meaning(self.pass_warnings)), lambda: self.sound_verdict(bound))
         self.launch_record = record
         for callback in list(on_launch):
             callback(record)
         return record
+
+    def sound_verdict(self, bound: Bound) -> Verdict | None:
+        """What the same kernel would be told if its passes inserted all that correctness needs; None when that cannot be said."""
+        from .backends.simulator import judge
+        from .passes.pipeline import lower
+
+        try:
+            program = lower(self.source, self.pass_configs, self.target, self.platform.lower(), 'sound')
+        except TileTwinError:
+            return None
+        return judge(program, bound.scalars, self.platform.lower(), self.target, bound.poisoned)
 
     def get_kernel_source(self) -> str:
         """The tile program as text."""

@@ -52,7 +52,7 @@ class Simulator:
         prints: list[str] = []
         logs = None
         if self.data_first:
-            result = self.engine.run(tensors, poisoned, log=True, threads=options.threads)
+            result = self.engine.run(tensors, poisoned, log=True, threads=options.threads, repoison=True)
             prints, logs = result.prints, result.logs
             wall['data'] = time.perf_counter() - start
         start = time.perf_counter()
@@ -98,6 +98,15 @@ def simulate(program: Program, tensors: dict, scalars: dict[str, int | float], o
     while len(_simulators) > _KEEP:
         _simulators.popitem(last=False)
     return simulator.launch(tensors, poisoned, options)
+
+
+def judge(program: Program, scalars: dict[str, int | float], chip: str, target: str, poisoned: frozenset[str]) -> Verdict | None:
+    """The verdict alone, without data; None where data steers the control flow."""
+    analyser = Analyser(hoist_loads(program), chip_of(chip), target, scalars, True)
+    if analyser.issuer.depends_on_data is not None:
+        return None
+    automatic = frozenset(program.attrs.get('auto_gm', ()))
+    return Verdict(analyser.run(poisoned | automatic).findings)
 
 
 def forget() -> None:

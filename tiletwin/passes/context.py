@@ -21,6 +21,7 @@ class PassWarning:
     pass_name: str
     message: str
     where: Span | None = None
+    changes_meaning: bool = False  # the compiled program no longer does what the source says
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +39,5 @@ class PassContext:
     def on(self, key: str) -> bool:
         return key in self.configs
 
-    def warn(self, pass_name: str, message: str, where: Span | None = None) -> None:
-        self.warnings.append(PassWarning(pass_name, message, where))
+    def warn(self, pass_name: str, message: str, where: Span | None = None, changes_meaning: bool = False) -> None:
+        self.warnings.append(PassWarning(pass_name, message, where, changes_meaning))

@@ -9,14 +9,14 @@ from ..ir.ops import OPS
 from ..ir.verify import verify
 from ..machine.chip import Chip, chip as chip_of, path_error
 from . import (combine_cv, cross_core_pipeline, generate, infer_scope, inject_tmp, memory_planning, parallel_to_vector, safe_access, simplify,
-               software_pipeline, storage_rewrite, sync_insert, unit_loops, unroll, vid_reduction, workspace_reduction)
+               software_pipeline, storage_rewrite, swizzle, sync_insert, unit_loops, unroll, vid_reduction, workspace_reduction)
 from .addresses import check_capacity
 from .context import KEYS, SAFE_ACCESS_OFF, PassContext, PassWarning
 
 # Every pass runs in every mode; the ones a config switches ask for it themselves.
 ORDER: tuple[ModuleType, ...] = (
     inject_tmp, infer_scope, vid_reduction, simplify, parallel_to_vector, workspace_reduction, safe_access, simplify, cross_core_pipeline,
-    combine_cv, software_pipeline, unit_loops, simplify, storage_rewrite, unroll, memory_planning, sync_insert, generate)
+    combine_cv, software_pipeline, unit_loops, simplify, storage_rewrite, unroll, memory_planning, sync_insert, swizzle, generate)
 
 # The compiler looks neither whether an operation reaches the memory a tile ended up in, nor whether a core has both pipes of a flag;
 # `checked` does.

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from ..errors import Span
 
-TOOLS = ('memcheck', 'racecheck', 'initcheck', 'synccheck')
-WORDS = ('race', 'uninit', 'oob', 'misaligned', 'capacity', 'path', 'flag', 'deadlock', 'unmodelled')
+TOOLS = ('memcheck', 'racecheck', 'initcheck', 'synccheck', 'passes')
+WORDS = ('race', 'uninit', 'oob', 'misaligned', 'capacity', 'path', 'flag', 'deadlock', 'meaning', 'unmodelled')
 LEVELS = ('clean', 'review', 'incomplete', 'error')
 
 

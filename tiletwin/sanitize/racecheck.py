@@ -8,12 +8,14 @@ hardware orders: the scalar pipe, V on a5, and Mmad on large enough tiles.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from ..ir.ops import PIPES
+from ..sim.access import Access
 from ..sim.pipes import S, CoreState
 from ..sim.steps import Step
 from .cells import CellMap
-from .findings import Finding
+from .findings import Finding, Side
 from .source import Sites, interval
 
 M, V = PIPES.index('M'), PIPES.index('V')
@@ -21,6 +23,23 @@ SMALL_MMAD = 10  # fractals of L0C below which back-to-back Mmad need a PIPE_M b
 CACHE_OP = 'datacachecleanandinvalid_experiment'
 QUEUE = 16  # instructions of one pipe that can be in flight together
 _KIND = {'wr': 'RAW', 'rw': 'WAR', 'ww': 'WAW'}
+
+
+class Record(NamedTuple):
+    """One access as it happened."""
+
+    seq: int  # number of the instruction in its pipe
+    core: CoreState
+    pipe: int
+    step: Step
+    event: tuple
+    order: int  # in the issue order of the core
+    know: list  # what was finished when it started
+    access: Access
+
+    def finished(self, other: 'Record') -> bool:
+        """Was `other` finished when this one started?"""
+        return self.know[other.core.base + other.pipe] >= other.seq
 
 
 class RaceCheck:
@@ -45,60 +64,68 @@ class RaceCheck:
             cells = self.bound[key] = [(self.map.get(core, a.span), a) for a in step.accesses
                                         if not a.span.memory.startswith('GM:') or a.span.memory in self.written]
         me = core.base + pipe
-        record = (seq, core, pipe, step, event, order)
-        for cell, access in cells:
+        now = [Record(seq, core, pipe, step, event, order, know, access) for _, access in cells]
+        hits: list[tuple[str, Record, Record]] = []
+        for (cell, access), record in zip(cells, now):
             mode = access.mode
             writes = mode != 'r'
             for other in cell.near:
                 if other.writes:
-                    self.against(other.writes, 'w', 'w' if mode in 'wa' else 'r', know, me, record, access)
+                    self.against(other.writes, 'ww' if mode in 'wa' else 'wr', me, record, hits)
                 if writes and other.reads:
-                    self.against(other.reads, 'r', 'w', know, me, record, access)
+                    self.against(other.reads, 'rw', me, record, hits)
                 if other.atomics and mode != 'a':
-                    self.against(other.atomics, 'w', 'w' if writes else 'r', know, me, record, access)
-        for cell, access in cells:
-            entry = (*record, access)
+                    self.against(other.atomics, 'ww' if writes else 'wr', me, record, hits)
+        if hits:
+            self.keep(hits)
+        for (cell, access), record in zip(cells, now):
             if access.mode == 'a':
-                cell.atomics[me] = entry
+                cell.atomics[me] = record
             else:
                 if access.mode != 'r':
-                    cell.writes[me] = entry
+                    cell.writes[me] = record
                 if access.mode != 'w':
-                    cell.reads[me] = entry
+                    cell.reads[me] = record
 
-    def against(self, table: dict, was: str, now: str, know: list, me: int, record: tuple, access) -> None:
+    def against(self, table: dict[int, Record], kind: str, me: int, now: Record, hits: list) -> None:
         for pipe, earlier in table.items():
-            if know[pipe] >= earlier[0]:
-                if (earlier[2] == S) != (record[2] == S) and access.span.memory.startswith('GM:'):
-                    self.cached(was + now, earlier, (*record, access))
+            if now.know[pipe] >= earlier.seq:
+                if (earlier.pipe == S) != (now.pipe == S) and now.access.span.memory.startswith('GM:'):
+                    self.cached(kind, earlier, now)
+            elif pipe != me or self.same_pipe(earlier, now):
+                hits.append((kind, earlier, now))
+
+    def keep(self, hits: list[tuple[str, Record, Record]]) -> None:
+        """Of several accesses unordered with `now` only the nearest need be ordered: those beyond follow from it."""
+        for kind, a, b in hits:
+            # The simulation may meet two accesses in the other order than the kernel issues them.
+            late = [h.core is b.core and h.order > b.order for _, h, _ in hits]
+            mine = a.core is b.core and a.order > b.order
+            if any(h is not a and lh == mine and (a if mine else h).finished(h if mine else a) for (_, h, _), lh in zip(hits, late)):
                 continue
-            if pipe == me and not self.same_pipe(earlier, record):
-                continue
-            a, b, kind = earlier, (*record, access), was + now
-            if a[1] is b[1] and a[5] > b[5]:  # the simulation met them in the other order than the kernel issues them
-                a, b, kind = b, a, now + was
-            key = (kind, a[4][0][0], b[4][0][0], a[2], b[2], a[1].name, b[1].name, access.buffer, a[3].op, b[3].op)
+            if mine:
+                a, b, kind = b, a, kind[::-1]
+            key = (kind, a.event[0][0], b.event[0][0], a.pipe, b.pipe, a.core.name, b.core.name, b.access.buffer, a.step.op, b.step.op)
             entry = self.found.get(key)
             if entry is None:
                 self.found[key] = [1, a, b]
             else:
                 entry[0] += 1
 
-    def cached(self, kind: str, earlier: tuple, now: tuple) -> None:
+    def cached(self, kind: str, earlier: Record, now: Record) -> None:
         """Scalar GM accesses go through the data cache, DMA does not see it: in order is not enough without a cache operation."""
-        if earlier[5] > self.cleaned.get(earlier[1].index, 0) and kind != 'rw':
-            self.stale.setdefault((kind, earlier[4][0][0], now[4][0][0], now[6].buffer), [kind, earlier, now])
+        if earlier.order > self.cleaned.get(earlier.core.index, 0) and kind != 'rw':
+            self.stale.setdefault((kind, earlier.event[0][0], now.event[0][0], now.access.buffer), [kind, earlier, now])
 
-    def same_pipe(self, earlier: tuple, now: tuple) -> bool:
+    def same_pipe(self, earlier: Record, now: Record) -> bool:
         """Is an unordered pair of one pipe a hazard?"""
-        pipe = now[2]
-        if pipe == S:
+        if now.pipe == S:
             return False
-        if pipe == V:
+        if now.pipe == V:
             return self.chip.needs_v_barrier
-        if pipe == M:
-            return min(earlier[3].fractals, now[3].fractals) < SMALL_MMAD
-        return now[0] - earlier[0] <= QUEUE
+        if now.pipe == M:
+            return min(earlier.step.fractals, now.step.fractals) < SMALL_MMAD
+        return now.seq - earlier.seq <= QUEUE
 
     # -- report -------------------------------------------------------------------------------------------------------
     def findings(self, same_value: set[str] = frozenset()) -> list[Finding]:
@@ -110,56 +137,57 @@ class RaceCheck:
             out.append(f)
         return out + [self.stale_finding(*entry) for entry in self.stale.values()]
 
-    def stale_finding(self, kind: str, earlier: tuple, now: tuple) -> Finding:
+    def stale_finding(self, kind: str, earlier: Record, now: Record) -> Finding:
         verb = {'r': 'reads', 'w': 'writes'}
-        sides = tuple(self.sites.side(verb[k], e[4], e[3].op, e[2], e[1].name, e[1].block, e[6]) for k, e in zip(kind, (earlier, now)))
-        return Finding('racecheck', 'race', 'review', f'{now[6].buffer} is accessed by scalar code and by DMA without a cache operation between', sides,
+        sides = tuple(self.side(verb[k], e) for k, e in zip(kind, (earlier, now)))
+        return Finding('racecheck', 'race', 'review', f'{now.access.buffer} is accessed by scalar code and by DMA without a cache operation between', sides,
                        'scalar loads and stores of GM go through the data cache of the core, which DMA neither reads nor invalidates',
-                       f'T.tile.{CACHE_OP}({now[6].buffer}, ...) between the two', interval(earlier[6].span, now[6].span))
+                       f'T.tile.{CACHE_OP}({now.access.buffer}, ...) between the two', interval(earlier.access.span, now.access.span))
+
+    def side(self, role: str, r: Record) -> Side:
+        return self.sites.side(role, r.event, r.step.op, r.pipe, r.core.name, r.core.block, r.access)
 
     def rewrites(self, entry: list) -> str | None:
         """The GM tensor two cores write, when that is all the entry is about."""
         _, a, b = entry
-        tensor = b[6].span.memory
-        return tensor[3:] if tensor.startswith('GM:') and a[1] is not b[1] else None
+        tensor = b.access.span.memory
+        return tensor[3:] if tensor.startswith('GM:') and a.core is not b.core else None
 
     def gm_kinds(self) -> list[tuple[str, str]]:
         """(tensor, kind) of every race on GM; one inside a core counts as kind 'own'."""
-        return [(e[2][6].span.memory[3:], _KIND[key[0]] if self.rewrites(e) else 'own') for key, e in self.found.items()
-                if e[2][6].span.memory.startswith('GM:')]
+        return [(e[2].access.span.memory[3:], _KIND[key[0]] if self.rewrites(e) else 'own') for key, e in self.found.items()
+                if e[2].access.span.memory.startswith('GM:')]
 
-    def finding(self, key: tuple, count: int, earlier: tuple, now: tuple) -> Finding:
+    def finding(self, key: tuple, count: int, earlier: Record, now: Record) -> Finding:
         first, second = key[0]
         kind = _KIND[key[0]]
-        _, core_a, pipe_a, step_a, event_a, _, access_a = earlier
-        _, core_b, pipe_b, step_b, event_b, _, access = now
+        core_a, core_b, op_a, op_b, access = earlier.core, now.core, earlier.step.op, now.step.op, now.access
         verb = {'r': 'reads', 'w': 'writes'}
-        sides = (self.sites.side(verb[first], event_a, step_a.op, pipe_a, core_a.name, core_a.block, access_a),
-                 self.sites.side(verb[second], event_b, step_b.op, pipe_b, core_b.name, core_b.block, access))
-        p, q = PIPES[pipe_a], PIPES[pipe_b]
-        message = (f'{kind} on {access.buffer}: {core_b.name} {q} {step_b.op} {verb[second]} it while {core_a.name} {p} {step_a.op} '
+        sides = self.side(verb[first], earlier), self.side(verb[second], now)
+        p, q = PIPES[earlier.pipe], PIPES[now.pipe]
+        message = (f'{kind} on {access.buffer}: {core_b.name} {q} {op_b} {verb[second]} it while {core_a.name} {p} {op_a} '
                    f'may still be {"reading" if first == "r" else "writing"}')
         severity = 'error'
         if core_a is not core_b:
             why = f'no cross-core flag orders {core_a.name} {p} before {core_b.name} {q}'
             fix = (f"T.set_cross_flag('{p}', id) after {_line(sides[0])}, T.wait_cross_flag(id) before {_line(sides[1])}"
                    if core_a.block == core_b.block else 'let one block own these bytes, or order the blocks with T.sync_all()')
-        elif pipe_a == pipe_b:
+        elif p == q:
             why = f'{p} starts an instruction before the previous one has finished; a barrier of the pipe is what orders them'
             fix = f"T.pipe_barrier('{p.lower()}') before {_line(sides[1])}"
-            if pipe_a == V:
+            if p == 'V':
                 severity = 'review'
                 why += '. AscendC inserts it, PTO does not'
         else:
             why = f'no flag or barrier makes {q} wait until {p} is done with these bytes'
             fix = f"T.set_flag('{p.lower()}', '{q.lower()}', id) after {_line(sides[0])}, T.wait_flag('{p.lower()}', '{q.lower()}', id) before {_line(sides[1])}"
-            if S in (pipe_a, pipe_b):
+            if 'S' in (p, q):
                 fix += ', or T.barrier_all() between them'
-        return Finding('racecheck', 'race', severity, message, sides, why, fix, interval(access_a.span, access.span), count)
+        return Finding('racecheck', 'race', severity, message, sides, why, fix, interval(earlier.access.span, access.span), count)
 
     def gm_tensors(self) -> set[str]:
         """GM tensors that take part in a race."""
-        return {access.span.memory for _, _, (*_, access) in self.found.values() if access.span.memory.startswith('GM:')}
+        return {b.access.span.memory for _, _, b in self.found.values() if b.access.span.memory.startswith('GM:')}
 
 
 def _line(side) -> str:

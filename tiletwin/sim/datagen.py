@@ -97,11 +97,6 @@ class DataGenerator(RowFold, Parallel, Copies, Library):
     def buffer_free(self, e: E.Expr) -> bool:
         return not E.loads(e)
 
-    def expr(self, e: E.Expr) -> str:
-        if isinstance(e, E.Call) and e.fn == 'swizzle' and self.target == 'pto':
-            return self.expr(e.args[0])
-        return super().expr(e)
-
     # -- instructions -------------------------------------------------------------------------------------------------
     def on_instr(self, s: Instr) -> None:
         op = s.op

@@ -17,6 +17,11 @@ def swizzle(cid: int, rows: int, cols: int, off: int, direction: int) -> int:
     return minor * rows + major if direction == 1 else major * cols + minor
 
 
+def half_away(x: float) -> int:
+    """To the nearest integer, halves away from zero, as C's round."""
+    return int(math.copysign(math.floor(abs(x) + 0.5), x))
+
+
 def cast(dtype: str, value):
     if 'int' in dtype:
         return int(value)
@@ -32,5 +37,5 @@ def cast(dtype: str, value):
 SCALAR_FUNCTIONS = {
     'f_swizzle': swizzle, 'f_cast': cast, 'f_abs': abs, 'f_exp': math.exp, 'f_log': math.log, 'f_sqrt': math.sqrt,
     'f_rsqrt': lambda x: 1.0 / math.sqrt(x), 'f_sin': math.sin, 'f_cos': math.cos, 'f_tanh': math.tanh, 'f_floor': math.floor,
-    'f_ceil': math.ceil, 'f_round': round, 'f_trunc': math.trunc, 'f_sigmoid': lambda x: 1.0 / (1.0 + math.exp(-x)), 'pow': pow,
+    'f_ceil': math.ceil, 'f_round': half_away, 'f_trunc': math.trunc, 'f_sigmoid': lambda x: 1.0 / (1.0 + math.exp(-x)), 'pow': pow,
 }
