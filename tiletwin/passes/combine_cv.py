@@ -104,10 +104,15 @@ def run(program: Program, ctx: PassContext) -> Program:
     scopes = [s for s in walk(program.body) if isinstance(s, Scope)]
     if scopes:
         ctx.warn('configs', f'T.Scope inside a kernel that {AUTO_CV_COMBINE} splits: statements go to the core their operands live on, whatever the scope says', scopes[0].span)
-    cube, vector = Filter(program, 'C').block(program.body), Filter(program, 'V').block(program.body)
+    if ctx.sound:
+        from . import combine_sound
+
+        cube, vector = combine_sound.split(program, ctx)
+    else:
+        cube, vector = Filter(program, 'C').block(program.body), Filter(program, 'V').block(program.body)
+        if ctx.on(AUTO_CV_SYNC):
+            cube, vector = cross_core_sync.insert(program, cube, vector, ctx)
     check_reach(program, cube, 'C')
     check_reach(program, vector, 'V')
-    if ctx.on(AUTO_CV_SYNC):
-        cube, vector = cross_core_sync.insert(program, cube, vector, ctx)
     names = Names(program.with_body(cube))
     return program.with_body((Scope('C', cube, program.span), Scope('V', renewed(vector, names), program.span)))

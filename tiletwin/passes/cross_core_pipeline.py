@@ -198,6 +198,13 @@ def run(program: Program, ctx: PassContext) -> Program:
     loops = candidates(program)
     if not loops:
         return program
+    if ctx.sound:
+        from .cross_core_sound import exchanged
+
+        while loops:
+            program = exchanged(program, loops[0])
+            loops = candidates(program)
+        return program
     if len(loops) > 1:
         raise CompilerRejects(f'Cross_core_pipeline: only support one cross core pipeline body, but got {len(loops)}', where=loops[1].span,
                               why='workspaces and tiles are given slots for one loop', instead='num_stages=0 on all but one of the loops')

@@ -12,6 +12,8 @@ from ..ir import expr as E
 from ..ir.nodes import For, If, Let, Program, Stmt, map_bodies, walk
 from .buffer_home import homes
 from .context import PassContext
+from .cross_core_sound import serial
+from .pipeline_legal import legal
 from .pipeline_plan import Step, Unit, plan
 from .refuse import CompilerRejects
 from .slots import Slots
@@ -72,16 +74,31 @@ class Injector:
         return tuple(out)
 
     def pipeline(self, loop: For) -> list[Stmt]:
+        if self.ctx.sound and not self.pipelined(loop):
+            return [map_bodies(serial(loop), self.block)]
         guard, units = body_of(loop)
         steps = plan(self.program, loop, units, int(loop.annotations['num_stages']))
         inner = [s for s in walk(loop.body) if isinstance(s, For) and int(s.annotations.get('num_stages', 0)) >= 1]
         if inner:
             self.ctx.warn(PASS, 'a pipelined loop inside a pipelined loop stays serial', inner[0].span)
         steps.sort(key=lambda s: s.order)
-        own = {n for n, at in self.home.items() if at is loop and self.program.buffers[n].space not in ('GM', 'VAR')}
-        depths = slots_of(steps, own)
+        depths = slots_of(steps, self.own(loop))
         self.grown |= depths
         return Rounds(self, loop, guard, steps, Slots(self.program, depths, lambda op: self.ctx.sound)).all()
+
+    def pipelined(self, loop: For) -> bool:
+        """The loop still means the same when its statements are shifted."""
+        try:
+            guard, units = body_of(loop)
+            steps = plan(self.program, loop, units, int(loop.annotations['num_stages']))
+        except CompilerRejects:
+            return False
+        steps.sort(key=lambda s: s.order)
+        return legal(self.program, loop, guard, steps, slots_of(steps, self.own(loop)))
+
+    def own(self, loop: For) -> set[str]:
+        """Tiles allocated inside the loop, because nothing outside uses them."""
+        return {n for n, at in self.home.items() if at is loop and self.program.buffers[n].space not in ('GM', 'VAR')}
 
     def run(self) -> Program:
         body = self.block(self.program.body)

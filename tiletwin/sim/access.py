@@ -150,6 +150,10 @@ class Geometry:
         start = self.base[r.buffer.name] + self.flat(r) * r.buffer.es + offset * es
         return Span2D(self.memory[r.buffer.name], start, 1, n * es, n * es)
 
+    def element(self, b: Buffer, at: int) -> Span2D:
+        """One element by its flat index."""
+        return Span2D(self.memory[b.name], self.base[b.name] + at * b.es, 1, b.es, b.es)
+
     def strided(self, r: Rect, rows: int, row_bytes: int, pitch: int, offset: int = 0) -> Span2D:
         start = self.base[r.buffer.name] + self.flat(r) * r.buffer.es + offset
         if rows > 1 and pitch == row_bytes:

@@ -293,7 +293,8 @@ class Expander:
         steps: list[Step] = []
         for r in rects.values():
             if r.form == 'element' and r.buffer.space in ('UB', 'GM'):
-                read = Access(self.geometry.run(r, 1), 'r', r.buffer.name)
+                span = self.geometry.element(r.buffer, attrs['element']) if 'element' in attrs else self.geometry.run(r, 1)
+                read = Access(span, 'r', r.buffer.name)
                 steps += [Step('barrier', ALL, op='barrier_all'), Step('op', PIPE['S'], accesses=(read,), cycles=self.cost.scalar('ub_read'), op='GetValue')]
         if op in ('compare', 'compare_scalar') and n * rects[1].buffer.es % 256:
             faults.append(Fault('misaligned', f'{op} of {n * rects[1].buffer.es} bytes', 'compare works on whole 256-byte repeats', 'pad the tile to a multiple of '

@@ -28,7 +28,7 @@ class RowFold(Vector):
             return False
         self.rows = (s.var.name, count)
         for x in work:
-            self.span = x.span or self.span
+            self.instr, self.span = x, x.span or self.span
             self.vector_op(x)
             self.finish()
         self.rows = None
@@ -37,12 +37,14 @@ class RowFold(Vector):
     def foldable(self, s: Instr, var: str) -> bool:
         if 'count' in s.attrs or 'beyond' in s.attrs:
             return False
+        self.instr = s
         for i, a in enumerate(s.args):
             if isinstance(a, Region):
                 b = self.buffer(a.buffer)
                 if b.space != 'UB' or self.place(a.buffer).exact or 'float' not in b.dtype or self.split_row(a, var) is None:
                     return False
-                if a.form == 'element' and OPS[s.op].signature[i] == 'e' and E.free_vars(E.Load(a.buffer, a.starts[1:], 'float32')) & {var}:
+                scalar = a.form == 'element' and 'element' not in s.attrs and OPS[s.op].signature[i] == 'e'
+                if scalar and E.free_vars(E.Load(a.buffer, a.starts[1:], 'float32')) & {var}:
                     return False
             elif isinstance(a, E.EXPR_TYPES) and (var in E.free_vars(a) or E.loads(a)):
                 return False
@@ -53,7 +55,7 @@ class RowFold(Vector):
         n = E.int_value(E.product(r.extents))
         if n is None or any(E.loads(e) for e in r.starts):
             return None
-        at = r.starts[0] if r.form == 'element' else self.offset(r)
+        at = self.instr.attrs.get('element', r.starts[0]) if r.form == 'element' else self.offset(r)
         base: E.Expr = E.Const(0)
         step = 0
         for factor, term in terms(at):
@@ -70,6 +72,7 @@ class RowFold(Vector):
         written = {self.place(x.args[0].buffer).arena for x in work}
         seen: dict[str, tuple] = {}
         for x in work:
+            self.instr = x
             for a in x.args:
                 if isinstance(a, Region) and self.place(a.buffer).arena in written:
                     base, step, n = self.split_row(a, var)

@@ -28,7 +28,7 @@ class Vector(Values):
         """A scalar, or an element read by its first index only (dialect 5.3)."""
         if isinstance(a, Region):
             p, flat = self.place(a.buffer), self.flat(a.buffer)
-            at = self.expr(a.starts[0])
+            at = self.expr(self.instr.attrs.get('element', a.starts[0]))
             return f'scalar(float({flat}[{at}]), {dtype!r})' if p.exact else f'{flat}[{at}]'
         return self.value_as(a, dtype)
 
