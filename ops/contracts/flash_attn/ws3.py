@@ -1,7 +1,7 @@
 """Flash attention over three workspaces, scores and sums of every key."""
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Form, Operand, Variant
 
 from .inputs import half, multiple, refuse_scale, softmax_attention, three
 
@@ -35,6 +35,9 @@ WS3 = Variant(
     policy=lambda dtype: 'allclose 1e-2/1e-2 + l2 3e-3',
     limits=ws3_limits,
     arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
+    war_cover='reverse_edge',
+    fallback_reason='multi_version',
+    forms={'developer': Form({'cores': 'it has one block per 64 queries, whatever the number of cores'})},
     cases=(
         Case('minimum', 'minimum', bhsd(1, 1, 64, 64), {'cores': 1}),
         Case('source', 'source', bhsd(1, 1, 128, 512)),

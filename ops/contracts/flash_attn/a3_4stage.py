@@ -1,0 +1,127 @@
+"""Flash attention as a four-stage pipeline with lookahead through queues in GM."""
+
+from tiletwin.errors import CallError
+from tiletwin.harness.contract import BadInput, Case, Operand, Variant
+
+from .inputs import half, multiple, refuse_scale, softmax_attention, three
+
+NAME = 'flash_attn.a3_4stage'
+S0 = HEAD = CUBE_S1 = 128
+VECTOR_CORES = 2
+KIB = 1024
+UB_BYTES = 192 * KIB
+UB_COMPILER = 196352  # what the compiler lays tiles out in
+
+
+def a3_4stage_reference(q, k, v, scale, **_):
+    return (softmax_attention(q, k, v, scale).float(),)
+
+
+def pick_s1_tile(sk, threshold=16384):
+    """Keys per tile: fewer, larger tiles pay once the pipeline is long; where exactly is a heuristic to beat."""
+    return 512 if sk >= threshold else 256
+
+
+def ub_bytes(s1_tile, ring, row_slice=True):
+    """UB of one vector core: scores, scratch and exponents of a slice, its half probabilities, product and output, row state."""
+    factor = s1_tile // CUBE_S1 if row_slice else 1
+    rows = S0 // VECTOR_CORES // factor
+    tile = rows * s1_tile * 4
+    return 3 * tile + tile // 2 + 2 * factor * rows * HEAD * 4 + (4 + ring) * factor * rows * 4
+
+
+def queue_bytes(s1_tile, slots=8):
+    """GM bytes per core of the queues of scores, products and probabilities."""
+    return slots * S0 * s1_tile * 4, slots * S0 * HEAD * 4, slots * S0 * s1_tile * 2
+
+
+def tuned(sizes, settings):
+    """(s1_tile, qk_preload, exp_ring) with defaults filled in."""
+    preload = settings['qk_preload'] or 3
+    return settings['s1_tile'] or pick_s1_tile(sizes['Sk']), preload, settings['exp_ring'] or preload
+
+
+def a3_4stage_limits(sizes, settings):
+    s1_tile, preload, ring = tuned(sizes, settings)
+    if sizes['D'] != HEAD:
+        raise CallError(f'{NAME}: D is {sizes["D"]}', why='head, query tile and key tile of a product are 128', instead='128')
+    if s1_tile not in (256, 512):
+        raise CallError(f'{NAME}: s1_tile is {s1_tile!r}', why='a tile is 2 or 4 products of 128 keys', instead='256 or 512')
+    if preload not in (3, 4):
+        raise CallError(f'{NAME}: qk_preload is {preload!r}', why='fewer tiles ahead leave the cores waiting, more outgrow UB', instead='3 or 4')
+    if ring != preload:
+        raise CallError(f'{NAME}: exp_ring is {ring!r} and qk_preload is {preload}',
+                        why='a smaller ring overwrites factors before they are used, a larger one is never filled', instead=f'exp_ring={preload}')
+    multiple(NAME, sizes, {'Sq': S0, 'Sk': s1_tile}, 'the kernel has no tail mask')
+    if sizes['Sk'] < s1_tile * preload:
+        raise CallError(f'{NAME}: Sk is {sizes["Sk"]}', why=f'the prologue computes {preload} tiles of {s1_tile} keys ahead',
+                        instead=f'at least {s1_tile * preload} keys')
+    need = ub_bytes(s1_tile, ring, settings['row_slice'])
+    if need > min(UB_BYTES, UB_COMPILER):
+        raise CallError(f'{NAME}: {need / KIB:g} KiB of UB', why=f'a vector core has {UB_BYTES // KIB} KiB', instead='row_slice=True')
+    refuse_scale(NAME, settings['scale'])
+
+
+def arguments(sizes, settings, dtypes):
+    s1_tile, preload, ring = tuned(sizes, settings)
+    return {**sizes, **settings, 's1_tile': s1_tile, 'qk_preload': preload, 'exp_ring': ring}
+
+
+def shape(Sq, Sk):
+    return {'Sq': Sq, 'Sk': Sk, 'D': HEAD}
+
+
+def bad(name, says, tensors=None, **attributes):
+    return BadInput(name, lambda: (tensors() if tensors else three(768, 128), attributes), CallError, says)
+
+
+KEYS = ('Sk', 'D')
+
+A3_4STAGE = Variant(
+    name=NAME,
+    row='flash_attn.a3_4stage',
+    kernel='a3_4stage',
+    chips=('a3',),
+    inputs=(Operand('q', ('Sq', 'D'), ('float16',)), Operand('k', KEYS, ('float16',)), Operand('v', KEYS, ('float16',))),
+    attributes={'scale': None, 's1_tile': None, 'qk_preload': None, 'exp_ring': None, 'row_slice': True, 'cores': None},
+    reference=a3_4stage_reference,
+    policy=lambda dtype: 'allclose 1e-3/1e-3 + l2 1e-3',
+    limits=a3_4stage_limits,
+    arguments=arguments,
+    cases=(
+        Case('minimum', 'minimum', shape(128, 768), {'cores': 1}),
+        Case('source', 'source', shape(128, 768)),
+        Case('source-256', 'source', shape(256, 1024)),
+        Case('source-512', 'source', shape(128, 2048), {'s1_tile': 512}),
+        Case('1024', 'source', shape(1024, 1024), slow=True),
+        Case('2048', 'source', shape(2048, 2048), slow=True),
+        Case('8192', 'source', shape(8192, 8192), slow=True),
+        Case('preload-4', 'tail', shape(128, 1280), {'cores': 1, 'qk_preload': 4}),
+        Case('scale', 'tail', shape(128, 1024), {'cores': 1, 'scale': 0.5}),
+        Case('reuse', 'reuse', shape(128, 2816), {'cores': 1}),
+        Case('items', 'reuse', shape(384, 768), {'cores': 1}),
+        Case('idle', 'idle', shape(128, 768), {'cores': 3}),
+        Case('uneven', 'uneven', shape(384, 1024), {'cores': 2}),
+    ),
+    bad=(
+        bad('dtype', 'q is float32', lambda: (half(128, 128).float(), *three(768, 128)[1:])),
+        bad('query-tail', 'Sq is 100', lambda: (half(100, 128), *three(768, 128)[1:])),
+        bad('key-tail', 'Sk is 900', lambda: (half(128, 128), *three(900, 128)[1:])),
+        bad('few-keys', 'Sk is 512', lambda: three(512, 128)),
+        bad('few-keys-512', 'Sk is 1024', lambda: three(1024, 128), s1_tile=512),
+        bad('head', 'D is 64', lambda: three(768, 64)),
+        bad('tile', 's1_tile is 128', s1_tile=128),
+        bad('preload', 'qk_preload is 2', qk_preload=2),
+        bad('ring-smaller', 'exp_ring is 2 and qk_preload is 3', exp_ring=2),
+        bad('ring-larger', 'exp_ring is 4 and qk_preload is 3', exp_ring=4),
+        bad('whole-rows', '289.75 KiB of UB', row_slice=False),
+        bad('whole-rows-512', '513.75 KiB of UB', lambda: three(1536, 128), row_slice=False, s1_tile=512),
+        bad('causal', "no attribute 'causal'", causal=True),
+        bad('heads', 'q has shape (1, 768, 128)', lambda: three(1, 768, 128)),
+        bad('rank', 'q has shape (128,)', lambda: three(128)),
+        bad('transposed', 'q is not contiguous', lambda: (half(128, 768).t(), *three(768, 128)[1:])),
+        bad('keys-and-values', 'Sk is 768 before and 1024 in v', lambda: (half(128, 128), half(768, 128), half(1024, 128))),
+        bad('scale', 'scale is 0', scale=0),
+        bad('missing', 'takes 3 tensors', lambda: three(768, 128)[:2]),
+    ),
+)
