@@ -26,6 +26,8 @@ CASES = {
     'softmax.online': (('reuse', 'tail'), ('tail-half',)),
     'w4a8_gemm.workspace_vid': (('reuse', 'uneven', 'minimum', 'tail-m', 'many-blocks'),),
     'w4a8_gemm.vid_eliminated': (('reuse', 'uneven', 'minimum', 'tail-m'),),
+    'sparse_flash_attn.workspace_vid': (('uneven', 'minimum'),),
+    'sparse_flash_attn.vid_eliminated': (('uneven', 'minimum'),),
     'flash_attn.full': (('reuse', 'one-step-items', 'minimum', 'uneven'),),
     'flash_attn.a5_serial': (('reuse', 'one-step-items', 'minimum', 'uneven'),),
     'flash_attn.a3_4stage': (('items', 'reuse'),),
