@@ -13,6 +13,7 @@ from typing import Any
 from ..ir import expr as E
 from ..ir.nodes import Buffer, For, If, Instr, Let, Program, Region, Stmt, Store, While, map_bodies, walk
 from ..ir.ops import OPS
+from . import vid_sound
 from .context import PassContext
 from .normal_ops import broadcast_shapes, count
 from .refuse import CompilerRejects
@@ -235,6 +236,8 @@ def _scalar_loads(s: Stmt) -> list[E.Load]:
 def run(program: Program, ctx: PassContext) -> Program:
     if program.launch.form != 'threads2' or not any(b.space == 'UB' for b in program.buffers.values()):
         return program
+    if ctx.sound:
+        return vid_sound.run(program, ctx)
     halver = _Halver(program)
     body = halver.block(program.body)
     return replace(program, buffers=halver.buffers, body=body, attrs={**program.attrs, 'buffers_skip_vid_reduction': tuple(sorted(halver.skip))} if halver.skip else program.attrs)
