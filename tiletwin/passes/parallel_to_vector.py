@@ -46,9 +46,9 @@ def nest_of(s: For) -> Nest | None:
 
 
 class _Vectoriser:
-    def __init__(self, program: Program):
-        self.program = program
-        self.values = Values(program)
+    def __init__(self, program: Program, sound: bool):
+        self.program, self.sound = program, sound
+        self.values = Values(program, sound)
         self.names = Names(program)
 
     def block(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
@@ -91,15 +91,24 @@ class _Vectoriser:
         zero: dict[str, E.Expr] = {v: E.Const(0)}
         if outer is not None:
             zero[outer.name] = E.Const(0)
+        if self.sound and len(st.indices) == 1:
+            if outer is not None:
+                raise NoVectorForm
+            return Shape(1, n, True, zero, v, None, kept)
         if len(st.indices) == 1:
             # The compiler takes the product of both extents, also when the outer loop stays.
             return Shape(1, m * n, True, zero, v, None, kept)
         if outer is None:
             return Shape(m, n, False, zero, v, None, kept)
-        if outer.name in E.free_vars(st.indices[-2]) and self.values.covers(st.value, v, outer.name):
-            return Shape(m, n, True, zero, v, outer.name, kept)
         row = E.Var(ROW, outer.dtype)
+        if outer.name in E.free_vars(st.indices[-2]) and self.values.covers(st.value, v, outer.name) and (not self.sound or self.dense(st, n)):
+            return Shape(m, n, True, zero, v, outer.name, kept)
         return Shape(m, n, False, {**zero, outer.name: row}, v, outer.name, row)
+
+    def dense(self, st: Store, n: int) -> bool:
+        """Rows of every tile follow one another without a gap."""
+        names = [st.buffer, *(x.buffer for x in E.loads(st.value))]
+        return all(len(b.shape) == 1 or b.space == 'GM' or E.int_value(b.shape[-1]) == n for b in map(self.values.buffer, names))
 
     def vectorised(self, nest: Nest) -> list[Stmt]:
         shapes = [self.shape(nest, st) for st in nest.stores]
@@ -117,7 +126,7 @@ class _Vectoriser:
 
 
 def run(program: Program, ctx: PassContext) -> Program:
-    vectoriser = _Vectoriser(program)
+    vectoriser = _Vectoriser(program, ctx.sound)
     body = vectoriser.block(program.body)
     if body == program.body:
         return program

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import Span
 from ..ir import expr as E
+from ..ir.analysis import terms
 from ..ir.nodes import Buffer, Instr, Program, Region, Store, whole
 from .refuse import CompilerCrashes
 
@@ -15,6 +16,9 @@ TENSOR = {'+': 'add', '-': 'sub', '*': 'mul', '/': 'div', 'min': 'min', 'max': '
 SCALAR = {'+': 'adds', '-': 'subs', '*': 'muls', '/': 'divs', '<<': 'bitwise_lshift', '>>': 'bitwise_rshift'}
 BY_ELEMENT = SCALAR | {'min': 'mins', 'max': 'maxs'}
 UNARY = {'exp': 'exp', 'log': 'ln', 'sqrt': 'sqrt', 'rsqrt': 'rsqrt', 'abs': 'abs', '~': 'bitwise_not'}
+# Casts of whole tiles that mean what a scalar cast means; the others round where C truncates.
+EXACT = frozenset([('float16', 'float32'), ('bfloat16', 'float32'), ('float32', 'float16'), ('float32', 'bfloat16'), ('int32', 'float32'), ('int16', 'float32'),
+                   ('int8', 'float16'), ('uint8', 'float16')])
 
 
 class NoVectorForm(Exception):
@@ -46,8 +50,8 @@ class Operand:
 
 
 class Values:
-    def __init__(self, program: Program):
-        self.program = program
+    def __init__(self, program: Program, sound: bool):
+        self.program, self.sound = program, sound
         self.made: dict[str, Buffer] = {}
         self.number = 0
 
@@ -74,29 +78,69 @@ class Values:
             return True
         return all(len(self.buffer(x.buffer).shape) != 2 for x in loads) and all(self.repeated(x, inner, outer) for x in partial)
 
+    def regular(self, st: Store, shape: Shape) -> None:
+        """What the compiler does not look at: runs are consecutive, tiles at once are dense, operands are in UB."""
+        plain = isinstance(st.value, (E.Load, E.Cast))
+        for buffer, indices in ((st.buffer, st.indices), *((x.buffer, x.indices) for x in E.loads(st.value))):
+            b = self.buffer(buffer)
+            if b.space != 'UB' and not (b.space == 'GM' and (plain or buffer == st.buffer)):
+                raise NoVectorForm
+            inner = [_factor(i, shape.inner) for i in indices]
+            outer = [_factor(i, shape.outer) for i in indices] if shape.outer is not None else [0]
+            if None in inner or None in outer or any(inner[:-1]) or inner[-1] not in (0, 1):
+                raise NoVectorForm
+            both = inner[-1] == 1 and any(outer)
+            if shape.at_once and both and (len(indices) < 2 or any(outer[:-2]) or outer[-1] or outer[-2] != 1 or shape.rows > 1 and E.int_value(b.shape[-1]) != shape.cols):
+                raise NoVectorForm
+
     # ---- stores ------------------------------------------------------------------------------------------------------
 
     def store(self, st: Store, shape: Shape) -> list[Instr]:
         out: list[Instr] = []
         dst = Operand(st.buffer, self.offsets(st.indices, shape), True)
         value = st.value
+        if self.sound:
+            return self.sound_store(st, dst, shape)
         match value:
             case E.Cast(a=E.Load() as src):
                 return [self.cast_copy(dst, src, shape, st.span)]
             case E.Load() if not shape.at_once or shape.outer is None or {shape.inner, shape.outer} <= _names(value):
                 return [self.plain_copy(dst, value, shape, st.span)]
-        spread: dict[E.Load, Operand] = {}
+        spread = self.spread(value, shape, out, st.span)
+        if isinstance(value, E.Load):
+            return [*out, self.tile_copy(spread[value], dst, shape, st.span)]
+        return [*out, *self.computed(st, dst, shape, spread)]
+
+    def sound_store(self, st: Store, dst: Operand, shape: Shape) -> list[Instr]:
+        self.regular(st, shape)
+        out: list[Instr] = []
+        spread = self.spread(st.value, shape, out, st.span)
+        inner = st.value.a if isinstance(st.value, E.Cast) else st.value
+        if isinstance(inner, E.Load):
+            if inner is not st.value and ((inner.dtype, st.value.dtype) not in EXACT or 'GM' in (self.buffer(inner.buffer).space, self.buffer(st.buffer).space)):
+                raise NoVectorForm
+            src = self.simple(inner, shape, spread)
+            if not src.follows and inner not in spread:
+                raise NoVectorForm
+            return [*out, self.tile_copy(src, dst, shape, st.span)]
+        return [*out, *self.computed(st, dst, shape, spread)]
+
+    def spread(self, value: E.Expr, shape: Shape, out: list[Instr], span: Span | None) -> dict[E.Load, Operand]:
+        """Vectors next to nothing but vectors, repeated over the tile."""
+        found: dict[E.Load, Operand] = {}
         if shape.at_once and shape.outer is not None:
             for x in dict.fromkeys(E.loads(value)):
                 if not {shape.inner, shape.outer} <= _names(x):
-                    spread[x] = self.broadcast(x, shape, out, st.span)
-        if isinstance(value, E.Load):
-            return [*out, self.tile_copy(spread[value], dst, shape, st.span)]
+                    found[x] = self.broadcast(x, shape, out, span)
+        return found
+
+    def computed(self, st: Store, dst: Operand, shape: Shape, spread: dict[E.Load, Operand]) -> list[Instr]:
+        out: list[Instr] = []
         if self.buffer(st.buffer).space == 'GM':
             tmp = self.temporary(st.buffer, shape)
-            self.compute(tmp, value, shape, spread, out, st.span)
+            self.compute(tmp, st.value, shape, spread, out, st.span)
             return [*out, self.tile_copy(tmp, dst, shape, st.span)]
-        self.compute(dst, value, shape, spread, out, st.span)
+        self.compute(dst, st.value, shape, spread, out, st.span)
         return out
 
     def offsets(self, indices: tuple[E.Expr, ...], shape: Shape) -> tuple[E.Expr, ...]:
@@ -126,7 +170,8 @@ class Values:
         length = shape.cols if axis == 0 else shape.rows
         src = Region(b.name, (E.Const(0),), (E.Const(length),), 'buffer' if E.int_value(b.shape[0]) == length else 'region')
         out.append(Instr('broadcast', (whole(self.made[name]), src), {'axis': axis, 'tmp': scratch}, span, PASS))
-        return replace(made, follows=False)
+        # The compiler finds no index variable in what it just made, and takes it for a scalar on the right of an operator.
+        return made if self.sound else replace(made, follows=False)
 
     # ---- expressions -------------------------------------------------------------------------------------------------
 
@@ -149,6 +194,10 @@ class Values:
                     a, b = b, a
                 left, right = self.simple(a, shape, spread), self.simple(b, shape, spread)
                 pending = []
+                if self.sound and left is not None and not left.follows:
+                    if op not in ('+', '*', 'min', 'max') or right is None or not right.follows:
+                        raise NoVectorForm
+                    left, right, b = right, left, a
                 if left is None:
                     if not self.complex(a):
                         raise NoVectorForm  # a scalar on the left has no instruction
@@ -174,6 +223,10 @@ class Values:
             raise NoVectorForm
         if op == 'max' and _zero(scalar):
             return self.instr('relu', shape, span, dst, left)
+        if self.sound and op in ('min', 'max'):
+            return self.instr(BY_ELEMENT[op], shape, span, dst, left, scalar)
+        if self.sound and op not in SCALAR:
+            raise NoVectorForm
         if op not in SCALAR:
             raise CompilerCrashes(f'T.Parallel with {op} of a tile and the scalar {E.text(scalar)}', where=span, why='the instruction for two tiles is emitted with a scalar operand, and the generator dies on it',
                                   instead=f'T.tile.{TENSOR[op]}(dst, src, {E.text(scalar)})' if op in ('min', 'max') else 'a tile filled with the scalar')
@@ -184,7 +237,8 @@ class Values:
         b = self.buffer(right.buffer)
         element = Region(right.buffer, right.starts, tuple(E.Const(1) for _ in right.starts), 'element')
         made = self.instr(op, shape, span, dst, left, element)
-        return replace(made, attrs={**made.attrs, 'pointer': E.int_value(b.shape[0])})
+        flat = {'element': E.flat_offset(b.shape, right.starts)} if len(b.shape) > 1 else {}
+        return replace(made, attrs={**made.attrs, **flat, 'pointer': E.int_value(b.shape[0])})
 
     # ---- instructions ------------------------------------------------------------------------------------------------
 
@@ -236,6 +290,17 @@ class Values:
 
 def _names(x: E.Load) -> frozenset[str]:
     return frozenset().union(*(E.free_vars(i) for i in x.indices))
+
+
+def _factor(i: E.Expr, name: str) -> int | None:
+    """How much an index grows with a variable; None when not in equal steps."""
+    found = 0
+    for c, t in terms(i):
+        if t == E.Var(name, t.dtype if isinstance(t, E.Var) else 'int32'):
+            found += c
+        elif name in E.free_vars(t):
+            return None
+    return found
 
 
 def _zero(e: E.Expr) -> bool:
