@@ -70,4 +70,107 @@ MKKN = Variant(
     ),
 )
 
-CONTRACT = Contract('matmul', (MKKN,))
+
+def transposed_reference(x, y, **_):
+    return ((x.double() @ y.double().T).float(),)
+
+
+def aligned(name, step, why):
+    """Refuses sizes that leave part of a tile empty."""
+    def check(sizes, settings):
+        for dim, size in sizes.items():
+            if dim in step and size % step[dim]:
+                raise CallError(f'{name}: {dim} is {size}', why=why, instead=f'a multiple of {step[dim]}')
+    return check
+
+
+def flat(*shape):
+    return torch.zeros(shape)
+
+
+MKNK_F32 = Variant(
+    name='matmul.mknk_f32',
+    row='matmul.mknk_f32',
+    kernel='mknk_f32',
+    chips=('a5',),
+    inputs=(Operand('x', ('M', 'K'), ('float32',)), Operand('y', ('N', 'K'), ('float32',))),
+    attributes={'cores': None},
+    reference=transposed_reference,
+    policy=lambda dtype: 'allclose 1e-4/1e-4 + l2 1e-6',
+    limits=aligned('matmul.mknk_f32', dict.fromkeys('MNK', 64), 'the contract covers whole tiles of 64 x 64 x 64'),
+    arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
+    forms={'developer': Form({'cores': ONE_TILE})},
+    cases=(
+        Case('minimum', 'minimum', mkkn(64, 64, 64), {'cores': 1}),
+        Case('source', 'source', mkkn(64, 64, 64)),
+        Case('odd-steps', 'tail', mkkn(64, 64, 320), {'cores': 1}),
+        Case('reuse', 'reuse', mkkn(128, 192, 256), {'cores': 1}),
+        Case('idle', 'idle', mkkn(64, 128, 64), {'cores': 4}),
+        Case('uneven', 'uneven', mkkn(192, 64, 128), {'cores': 2}),
+    ),
+    bad=(
+        BadInput('dtype', lambda: ((half(64, 64), flat(64, 64)), {}), CallError, 'x is float16'),
+        BadInput('contraction', lambda: ((flat(64, 64), flat(64, 128)), {}), CallError, 'K is 64 before and 128 in y'),
+        BadInput('rank', lambda: ((flat(1, 64, 64), flat(64, 64)), {}), CallError, 'x has shape (1, 64, 64)'),
+        BadInput('transposed', lambda: ((flat(64, 64), flat(64, 64).t()), {}), CallError, 'y is not contiguous'),
+        BadInput('tail', lambda: ((flat(64, 64), flat(100, 64)), {}), CallError, 'N is 100'),
+        BadInput('missing', lambda: ((flat(64, 64),), {}), CallError, 'takes 2 tensors'),
+        BadInput('attribute', lambda: ((flat(64, 64), flat(64, 64)), {'out_dtype': 'float16'}), CallError, "no attribute 'out_dtype'"),
+    ),
+)
+
+
+def qk_reference(q, k, **_):
+    return ((q.double() @ k.double().transpose(-1, -2)).float().flatten(0, 1),)
+
+
+def qk_limits(sizes, settings):
+    aligned('matmul.qk_batched', {'S1': 128, 'S2': 128}, 'the contract covers whole tiles of 128 queries and 128 keys')(sizes, settings)
+    if sizes['D'] != 128:
+        raise CallError(f'matmul.qk_batched: D is {sizes["D"]}', why='one product takes the whole head', instead='128')
+
+
+def bhs(B, H, S1, S2):
+    return {'B': B, 'H': H, 'S1': S1, 'S2': S2, 'D': 128}
+
+
+def heads(S1=128, S2=128, H=1, D=128):
+    return half(1, H, S1, D), half(1, H, S2, D)
+
+
+QK_BATCHED = Variant(
+    name='matmul.qk_batched',
+    row='matmul.qk_batched',
+    kernel='qk_batched',
+    chips=('a2',),
+    inputs=(Operand('q', ('B', 'H', 'S1', 'D'), ('float16',)), Operand('k', ('B', 'H', 'S2', 'D'), ('float16',))),
+    attributes={'cores': None},
+    reference=qk_reference,
+    policy=lambda dtype: 'allclose 2e-3/2e-3 + l2 1e-6',
+    limits=qk_limits,
+    arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
+    forms={'developer': Form({'cores': 'it has one block per tile of queries, whatever the number of cores'})},
+    cases=(
+        Case('minimum', 'minimum', bhs(1, 1, 128, 128), {'cores': 1}),
+        Case('source', 'source', bhs(1, 1, 128, 128)),
+        Case('source-heads', 'source', bhs(2, 4, 256, 512)),
+        Case('odd-keys', 'tail', bhs(1, 1, 128, 640), {'cores': 1}),
+        Case('shared-rows', 'tail', bhs(1, 1, 128, 512), {'cores': 2}),
+        Case('reuse', 'reuse', bhs(1, 2, 256, 384), {'cores': 1}),
+        Case('idle', 'idle', bhs(1, 1, 128, 256), {'cores': 4}),
+        Case('uneven', 'uneven', bhs(1, 3, 128, 256), {'cores': 2}),
+        Case('heads', 'heads', bhs(2, 3, 128, 128), {'cores': 4}),
+    ),
+    bad=(
+        BadInput('dtype', lambda: ((heads()[0].float(), heads()[1]), {}), CallError, 'q is float32'),
+        BadInput('query-tail', lambda: (heads(S1=100), {}), CallError, 'S1 is 100'),
+        BadInput('key-tail', lambda: (heads(S2=200), {}), CallError, 'S2 is 200'),
+        BadInput('head', lambda: (heads(D=64), {}), CallError, 'D is 64'),
+        BadInput('heads', lambda: ((heads(H=2)[0], heads(H=1)[1]), {}), CallError, 'H is 2 before and 1 in k'),
+        BadInput('rank', lambda: ((half(128, 128), half(128, 128)), {}), CallError, 'q has shape (128, 128)'),
+        BadInput('transposed', lambda: ((half(1, 1, 128, 128).transpose(2, 3), heads()[1]), {}), CallError, 'q is not contiguous'),
+        BadInput('missing', lambda: (heads()[:1], {}), CallError, 'takes 2 tensors'),
+    ),
+)
+
+CONTRACT = Contract('matmul', (MKKN, MKNK_F32, QK_BATCHED))

@@ -38,6 +38,8 @@ def arguments(variant):
 def variant(name, kind, cases, bad):
     return Variant(name=name, row='softmax', kernel='softmax', chips=('a2', 'a3', 'a5'), inputs=(Operand('x', ('M', 'N'), FLOATS),),
                    attributes={'cores': None}, reference=reference, policy=policy, arguments=arguments(kind), draw=draw, cases=cases, bad=bad,
+                   # The developer form divides by a scalar, which is a product with its reciprocal; and its tiles of N are others.
+                   twins='ulp 8' if kind == 'online' else 'ulp 1',
                    forms={'developer': Form({'cores': 'it has one block per tile of rows, whatever the number of cores'})})
 
 

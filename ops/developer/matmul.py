@@ -31,3 +31,55 @@ def mkkn_gemm(M, N, K, out_dtype='float32', block_M=128, block_N=256, block_K=64
             T.copy(c, C[row, col])
 
     return main
+
+
+@tiletwin.jit(out_idx=[2], pass_configs=DEVELOPER)
+def mknk_f32(M, N, K, block=64):
+    """z = x @ y^T: the compiled kernel for one shape, `kernel(x, y) -> z`."""
+    n_num = N // block
+
+    @T.prim_func
+    def main(
+        X: T.Tensor((M, K), 'float'),
+        Y: T.Tensor((N, K), 'float'),
+        Z: T.Tensor((M, N), 'float'),
+    ):
+        with T.Kernel(M // block * n_num, threads=2, is_npu=True) as cid:
+            row = cid // n_num * block
+            col = cid % n_num * block
+            x = T.alloc_shared((block, block), 'float')
+            y = T.alloc_shared((block, block), 'float')
+            z = T.alloc_fragment((block, block), 'float')
+            for k in T.serial(K // block):
+                T.copy(X[row, k * block], x)
+                T.copy(Y[col, k * block], y)
+                T.gemm_v0(x, y, z, transpose_B=True, init=(k == 0))
+            T.copy(z, Z[row, col])
+
+    return main
+
+
+@tiletwin.jit(out_idx=[2], pass_configs=DEVELOPER)
+def qk_batched(B, H, S1, S2, D=128, tile=128):
+    """qk[b * H + h] = q[b, h] @ k[b, h]^T: the compiled kernel for one shape, `kernel(q, k) -> qk`."""
+    m_num = S1 // tile
+
+    @T.prim_func
+    def main(
+        Q: T.Tensor((B, H, S1, D), 'float16'),
+        K: T.Tensor((B, H, S2, D), 'float16'),
+        QK: T.Tensor((B * H, S1, S2), 'float'),
+    ):
+        with T.Kernel(B * H * m_num, threads=2, is_npu=True) as cid:
+            head = cid // m_num
+            row = cid % m_num * tile
+            q = T.alloc_shared((tile, D), 'float16')
+            k = T.alloc_shared((tile, D), 'float16')
+            qk = T.alloc_fragment((tile, tile), 'float')
+            T.copy(Q[head // H, head % H, row, 0], q)
+            for n in T.serial(S2 // tile):
+                T.copy(K[head // H, head % H, n * tile, 0], k)
+                T.gemm_v0(q, k, qk, transpose_B=True, init=True)
+                T.copy(qk, QK[head, row, n * tile])
+
+    return main

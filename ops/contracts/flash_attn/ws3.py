@@ -35,6 +35,8 @@ WS3 = Variant(
     policy=lambda dtype: 'allclose 1e-2/1e-2 + l2 3e-3',
     limits=ws3_limits,
     arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
+    # Tiles of another size round the probabilities against other running maxima.
+    twins='ulp 1/2e-3',
     war_cover='reverse_edge',
     fallback_reason='multi_version',
     forms={'developer': Form({'cores': 'it has one block per 64 queries, whatever the number of cores'})},
