@@ -1,4 +1,4 @@
-"""The front door: `tiletwin check | lower | trace | doctor | list`.
+"""The front door: `tiletwin check | compare | lint | new | lower | trace | doctor | list`.
 
 Exit status: 0 clean, 1 findings or wrong numbers, 2 usage or environment.
 """
@@ -40,6 +40,17 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument('--strict', action='store_true', help='review findings fail as well')
     check.add_argument('--slow', action='store_true', help='run the cases marked slow as well')
     check.add_argument('--limit', type=int, default=20, metavar='N', help='print at most N findings (default 20)')
+    compare = add('compare', 'run the modes of operators on the same cases and lay them side by side')
+    compare.add_argument('what', nargs='*', metavar='OP', help='operators of `tiletwin list`')
+    compare.add_argument('--all', action='store_true', help='every operator, on every chip it is written for')
+    compare.add_argument('--arch', metavar='CHIP', help='a2, a3, a5 or all; default a3, or the first chip of the operator')
+    compare.add_argument('--mode', default='developer,expert', metavar='MODES', help='default developer,expert')
+    compare.add_argument('--case', metavar='NAME', help='only the case of this name')
+    compare.add_argument('--slow', action='store_true', help='run the cases marked slow as well')
+    compare.add_argument('--strict', action='store_true', help='missing modes fail as well')
+    form = compare.add_mutually_exclusive_group()
+    form.add_argument('--json', action='store_true', help='one JSON document on standard output')
+    form.add_argument('--markdown', action='store_true', help='tables for a page or a pull request')
     lower = add('lower', 'print the tile program of every kernel', parents=[common])
     lower.add_argument('what', nargs='*', metavar='OP|FILE', help='an operator (its first case) or a Python file')
     lower.add_argument('--oracle', metavar='KERNELS_DIR', help='instead: lower every kernel file of a folder to the normal form, for comparison with the real compiler')
@@ -155,6 +166,29 @@ def _numbers(r: 'Result') -> str:
     return '' if not r.mode else 'ok' if r.ok else 'WRONG'
 
 
+# -- compare ------------------------------------------------------------------------------------------------------------
+def _compare(args: argparse.Namespace) -> int:
+    from .harness.compare import MODES, Request, comparisons
+    from .report.compare import comparison, markdown, print_comparisons
+    from .report.console import make_console
+
+    modes = tuple(args.mode.split(','))
+    if not set(modes) <= set(MODES) or len(set(modes)) < len(modes):
+        raise EnvironmentError_(f'--mode {args.mode}', instead='developer, expert or developer,expert')
+    if args.all == bool(args.what):
+        raise EnvironmentError_('compare takes operators, or --all', instead='`tiletwin compare softmax`, or `tiletwin compare --all`')
+    found = list(comparisons(Request(('all',) if args.all else tuple(args.what), modes, args.arch, args.case, args.slow)))
+    status = FOUND if any(c.problems or args.strict and c.missing for c in found) else CLEAN
+    full = not args.all
+    if args.json:
+        _document('compare', status=status, comparisons=[comparison(c) for c in found])
+    elif args.markdown:
+        print(markdown(found, full))
+    else:
+        print_comparisons(make_console(), found, full)
+    return status
+
+
 # -- lower and trace ----------------------------------------------------------------------------------------------------
 def _launches(args: argparse.Namespace) -> list:
     """Launches of an operator's first case, or of the case named; every launch of a script."""
@@ -243,7 +277,7 @@ def _list(args: argparse.Namespace) -> int:
     return CLEAN
 
 
-_COMMANDS = {'check': _check, 'lower': _lower, 'trace': _trace, 'doctor': _doctor, 'list': _list}
+_COMMANDS = {'check': _check, 'compare': _compare, 'lower': _lower, 'trace': _trace, 'doctor': _doctor, 'list': _list}
 
 
 if __name__ == '__main__':

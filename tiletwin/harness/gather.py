@@ -67,7 +67,7 @@ def is_file(name: str) -> bool:
 def gather(request: Request) -> list[Result]:
     """Everything the request names, run. All names are checked before anything runs."""
     chips = request.chips
-    plan: list[Any] = [item for name in request.names for item in ([_file(name)] if is_file(name) else _operators(name))]
+    plan: list[Any] = [item for name in request.names for item in ([_file(name)] if is_file(name) else operators_named(name))]
     jobs = [(item, chip, _wanted(item, chip, request)) for item in plan for chip in chips]
     out: list[Result] = []
     with _target(request.target):
@@ -79,7 +79,7 @@ def gather(request: Request) -> list[Result]:
             out += [_run_case(item, case, chip, request.mode, f'{i + 1} of {len(cases)}') for i, case in enumerate(cases)]
             if reason:
                 out.append(Result(item.name, chip, mode=request.mode, skipped=reason))
-    _progress('')
+    progress('')
     return out
 
 
@@ -104,7 +104,8 @@ def _file(name: str) -> Path:
     return path
 
 
-def _operators(name: str) -> list[Any]:
+def operators_named(name: str) -> list[Any]:
+    """One operator, or all of them."""
     from .registry import operators
 
     known = operators()
@@ -144,14 +145,14 @@ def _wanted(item: Any, chip: str, request: Request) -> tuple[Sequence[Any], str]
     return quick, '; '.join(parts)
 
 
-def _progress(text: str) -> None:
+def progress(text: str) -> None:
     """One line that overwrites itself, on terminals only."""
     if sys.stderr.isatty():
         print(f'\r\033[K{text}', end='', file=sys.stderr, flush=True)
 
 
 def _run_case(operator: Any, case: Any, chip: str, mode: str, place: str) -> Result:
-    _progress(f'{operator.name} on {chip}: case {place}')
+    progress(f'{operator.name} on {chip}: case {place}')
     result = Result(operator.name, chip, case.name, mode)
     try:
         ran = operator.run_case(case, mode, chip)
@@ -166,7 +167,7 @@ def _run_case(operator: Any, case: Any, chip: str, mode: str, place: str) -> Res
 def _run_file(path: Path, chip: str | None, quiet: bool) -> Result:
     from .script import run_script
 
-    _progress(f'{path}')
+    progress(f'{path}')
     with contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
         ran = run_script(path, chip)
     return Result(str(path), chip or '', ok=not ran.failure and ran.refusal is None, message=ran.failure, launches=ran.launches, refusal=ran.refusal)

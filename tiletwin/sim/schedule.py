@@ -63,6 +63,7 @@ class Schedule:
         self.arrived: list[CoreState] = []
         self.mode0: dict[tuple[str, int], dict[int, deque]] = {}
         self.targets: list = [[[] for _ in range(NP)] for _ in self.cores]  # arrows waiting for the next slice
+        self.newest: list = [[-1] * NP for _ in self.cores]  # index of each pipe's last slice: what a flag set now reports
         self.flag_cycles, self.issue_cycles = cost.flag(), cost.scalar('issue')
 
     # -- running ------------------------------------------------------------------------------------------------------
@@ -278,7 +279,7 @@ class Schedule:
         return queue.popleft() if queue else None
 
     def slice(self, core: CoreState, p: int, start: float, end: float, step: Step, event: tuple, kind: str) -> int:
-        index = len(self.out.slices)
+        index = self.newest[core.index][p] = len(self.out.slices)
         self.out.slices.append((core.index, p, start, end, step, event, kind))
         if kind == 'op' and self.targets[core.index][p]:
             self.out.arrows += [(source, index, name) for source, name in self.targets[core.index][p]]
@@ -298,10 +299,10 @@ class Schedule:
     def post(self, core: CoreState, step: Step, event: tuple, time: float, know: list) -> None:
         key = (step.pipe, step.other, step.ident)
         core.last_set[key] = event
-        core.flags.setdefault(key, deque()).append(Message(time, know, event, len(self.out.slices) - 1))
+        core.flags.setdefault(key, deque()).append(Message(time, know, event, self.newest[core.index][step.pipe]))
 
     def post_cross(self, core: CoreState, step: Step, event: tuple, time: float, know: list) -> None:
-        message = Message(time, know, (core, event), len(self.out.slices) - 1)
+        message = Message(time, know, (core, event), self.newest[core.index][step.pipe])
         group = self.groups[core.block]
         vectors = group[1:]
         if step.other == 2 and core.name == 'AIC':

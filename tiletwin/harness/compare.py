@@ -1,0 +1,174 @@
+"""The modes of an operator side by side: numbers, hazards, cost, and the twins against each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Iterator, Sequence
+
+from ..errors import EnvironmentError_, TileTwinError
+from ..machine.chip import CHIPS, chip as chip_of
+from ..sanitize.findings import Finding, Verdict
+from .cost import Cost, cost
+from .gather import DEFAULT_CHIP, operators_named, progress
+from .precision import Comparison as Numbers, policy
+
+MODES = ('developer', 'expert')  # left to right: the first draft and its twin
+
+
+@dataclass(frozen=True)
+class ModeResult:
+    """One mode of an operator on one case and chip."""
+
+    mode: str
+    missing: str = ''  # why there is nothing to run
+    refusal: TileTwinError | None = None
+    ok: bool = False  # the numbers are inside the policy
+    message: str = ''
+    numbers: dict[str, Numbers] | None = None  # by output
+    verdict: Verdict = Verdict()
+    cost: Cost | None = None
+
+    @property
+    def ran(self) -> bool:
+        return self.cost is not None
+
+
+@dataclass(frozen=True)
+class Twins:
+    """The outputs of one mode against those of another."""
+
+    modes: tuple[str, str]
+    policy: str
+    numbers: dict[str, Numbers]
+
+    @property
+    def ok(self) -> bool:
+        return all(n.ok for n in self.numbers.values())
+
+    @property
+    def bitwise(self) -> bool:
+        return all(n.equal for n in self.numbers.values())
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One case of an operator on one chip, every mode asked for."""
+
+    operator: str
+    case: str
+    purpose: str
+    chip: str
+    modes: tuple[ModeResult, ...]
+    twins: Twins | None  # None unless two modes ran
+    reviews: tuple[str, ...] = ()  # class words of review findings the contract accepts
+
+    def of(self, mode: str) -> ModeResult | None:
+        return next((m for m in self.modes if m.mode == mode), None)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return tuple(m.mode for m in self.modes if m.missing)
+
+    @property
+    def speedup(self) -> float | None:
+        """Modelled time of the developer form over that of the expert form."""
+        developer, expert = self.of('developer'), self.of('expert')
+        if not (developer and expert and developer.ran and expert.ran):
+            return None
+        return developer.cost.cycles / expert.cost.cycles if expert.cost.cycles else None
+
+    def unaccepted(self, mode: ModeResult) -> list[Finding]:
+        return [f for f in mode.verdict.findings if f.severity != 'review' or f.word not in self.reviews]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, in words; nothing about modes that are missing."""
+        found = []
+        for m in self.modes:
+            if m.refusal is not None:
+                found.append(f'{m.mode}: {m.refusal.what}')
+            elif m.ran:
+                if not m.ok:
+                    found.append(f'{m.mode}: {m.message}')
+                words = sorted({f'{f.severity}[{f.word}]' for f in self.unaccepted(m)})
+                if words:
+                    found.append(f'{m.mode}: ' + ', '.join(words))
+        if self.twins and not self.twins.ok:
+            found += [f'{self.twins.modes[0]} against {self.twins.modes[1]}, {name}: {n.message}' for name, n in self.twins.numbers.items() if not n.ok]
+        if self.purpose == 'source' and self.speedup is not None and self.speedup < 1.0:
+            found.append(f'expert takes {1 / self.speedup:.2f} times as long as developer (modelled)')
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compare. `chip` None: all chips of every operator when they are all compared, the default chip when one is named."""
+
+    names: tuple[str, ...]
+    modes: tuple[str, ...] = MODES
+    chip: str | None = None
+    case: str | None = None
+    slow: bool = False
+
+
+def compare(operator: Any, case: Any, chip: str, modes: Sequence[str] = MODES) -> Comparison:
+    results, outputs = [], {}
+    for mode in modes:
+        if mode not in operator.modes:
+            results.append(ModeResult(mode, missing=f'ops/{mode} has no {operator.name}'))
+            continue
+        try:
+            ran = operator.run_case(case, mode, chip)
+        except EnvironmentError_:
+            raise
+        except TileTwinError as refusal:
+            results.append(ModeResult(mode, refusal=refusal))
+            continue
+        outputs[mode] = ran.outputs
+        findings = {f.id: f for launch in ran.launches for f in launch.verdict.findings}
+        results.append(ModeResult(mode, ok=ran.ok, message=ran.message, numbers=ran.metrics, verdict=Verdict(tuple(findings.values())),
+                                  cost=cost(ran.launches)))
+    variant = operator.variant
+    return Comparison(operator.name, case.name, case.purpose, chip, tuple(results), _twins(variant.twins, outputs), tuple(variant.reviews))
+
+
+def _twins(rule: str, outputs: dict[str, tuple]) -> Twins | None:
+    if len(outputs) < 2:
+        return None
+    (first, a), (second, b) = list(outputs.items())[:2]
+    names = [f'output {i}' for i in range(len(b))]
+    return Twins((first, second), rule, {n: policy(rule).compare(x, y) for n, x, y in zip(names, a, b, strict=True)})
+
+
+def comparisons(request: Request) -> Iterator[Comparison]:
+    """Every case the request names, one after the other; all names are checked before anything runs."""
+    jobs = [(op, chip, case) for name in request.names for op in operators_named(name)
+            for chip in _chips(op, request) for case in _cases(op, chip, request)]
+    for i, (op, chip, case) in enumerate(jobs):
+        progress(f'{op.name} on {chip}: {case.name}, {i + 1} of {len(jobs)}')
+        yield compare(op, case, chip, request.modes)
+    progress('')
+
+
+def _chips(operator: Any, request: Request) -> tuple[str, ...]:
+    everything = 'all' in request.names
+    if request.chip is None:
+        return operator.chips if everything else (DEFAULT_CHIP,) if DEFAULT_CHIP in operator.chips else operator.chips[:1]
+    if request.chip == 'all':
+        return tuple(c for c in CHIPS if c in operator.chips)
+    chip = chip_of(request.chip).name
+    if chip in operator.chips:
+        return (chip,)
+    if everything:
+        return ()
+    raise EnvironmentError_(f'{operator.name} is not written for {chip}', instead=f'--arch {", ".join(operator.chips)}')
+
+
+def _cases(operator: Any, chip: str, request: Request) -> list[Any]:
+    here = [c for c in operator.cases if not c.chips or chip in c.chips]
+    if request.case is None:
+        return [c for c in here if request.slow or not c.slow]
+    chosen = [c for c in here if c.name == request.case]
+    if not chosen and 'all' not in request.names:
+        raise EnvironmentError_(f'{operator.name} has no case {request.case!r} on {chip}', instead='one of ' + ', '.join(c.name for c in here))
+    return chosen
