@@ -369,7 +369,6 @@ def paged_attn_split_kv(B, Hq, Hkv, blocks, maxblk, splits, scale, cores=24):
                         T.set_flag('v', 'mte2', 2 + w)
                     T.pipe_barrier('v')
                     T.tile.cast(out_ub, o_ub, 'CAST_RINT', rows * DIM)
-                    T.pipe_barrier('v')
                     T.set_flag('v', 'mte3', 1)
                     T.wait_flag('v', 'mte3', 1)
                     T.copy(out_ub, out[b_c, head_c, 0])
