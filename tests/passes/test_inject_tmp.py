@@ -64,7 +64,8 @@ def test_one_buffer_serves_all_with_the_largest_request():
 
 def test_the_operand_stands_where_the_backend_operation_has_it():
     found = lines(after(build(TILES + 'T.tile.clamp(a, b, 0.0, 1.0, 2048)\nT.tile.sin(a, b)\nT.reduce_sum(a, v)'), inject_tmp))
-    assert found == ['vec clamp UB a[0:+2048], UB b[0:+2048], UB tmp_ub[0:+16384], 0.0, 1.0, 2048', 'vec sin UB a[0:+2048], UB b[0:+2048], UB tmp_ub[0:+16384], 2048',
+    assert found == ['vec clamp UB a[0:+2048], UB b[0:+2048], UB tmp_ub[0:+16384], 0.0, 1.0, 2048',
+                     'vec sin UB a[0:+2048], UB b[0:+2048], UB tmp_ub[0:+16384], 2048',
                      'vec reduce_sum UB v[0:+32], UB a[0:+2048], UB tmp_ub[0:+16384]']
 
 

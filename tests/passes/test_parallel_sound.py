@@ -55,7 +55,7 @@ BODIES = [
     'for i, j in T.Parallel(4, 16):\n    c[i + 4, j] = a[i, j]',  # the store's offset
     'for i, j in T.Parallel(4, 8):\n    c[i, j + 8] = a[i, j] + b[i, j]',  # part of a row
     LOOPS + 'wide[i, j + 16] = a[i, j] * 2.0\nT.copy(wide[:, 16:32], c)',  # a wider tile
-    'for i in T.serial(8):\n    for j in T.Parallel(16):\n        v[j] = v[j] + a[i, j]\nfor i, j in T.Parallel(8, 16):\n    c[i, j] = a[i, j] + v[j]',  # over-counts
+    'for i in T.serial(8):\n    for j in T.Parallel(16):\n        v[j] = v[j] + a[i, j]\n' + LOOPS + 'c[i, j] = a[i, j] + v[j]',  # over-counts
     'for i in T.serial(8):\n    for j in T.Parallel(16):\n        c[i, j] = v[j]',
     LOOPS + 'c[i, j] = a[i, 15 - j] + b[7 - i, j]',
     'for k in T.Parallel(8):\n    v[k * 2] = w[k] + 1.0\nfor i, j in T.Parallel(8, 16):\n    c[i, j] = a[i, j] + v[j]',

@@ -54,7 +54,8 @@ def test_one_operation_on_whole_tiles_is_one_instruction(value):
     assert one_line(value) == [ONE[value].format(WIDE)]
 
 
-FALLBACK = ['2.0 * a[i, j]', '1.0 - a[i, j]', 'T.if_then_else(i < j, a[i, j], 0.0)', 'a[i, j] + T.cast(h[i, j], "float32")', 'T.exp(a[i, j] + b[i, j])', 'T.sigmoid(a[i, j])',
+FALLBACK = ['2.0 * a[i, j]', '1.0 - a[i, j]', 'T.if_then_else(i < j, a[i, j], 0.0)', 'a[i, j] + T.cast(h[i, j], "float32")',
+            'T.exp(a[i, j] + b[i, j])', 'T.sigmoid(a[i, j])',
             'a[i, j] + T.cast(i, "float32")', 'T.cast(n[i, j] // 2, "float32")']
 
 
@@ -66,8 +67,10 @@ def test_what_has_no_vector_form_runs_element_by_element(value):
 
 def test_sub_expressions_get_temporaries_in_order_of_appearance():
     found = one_line('T.exp(a[i, j]) * b[i, j] + (a[i, j] - b[i, j]) * 0.5')
-    assert found == [f'vec exp UB c_tmp_0_data_tmp_2_data{WIDE}, UB a{WIDE}, 2048', f'vec mul UB c_tmp_0_data{WIDE}, UB c_tmp_0_data_tmp_2_data{WIDE}, UB b{WIDE}, 2048',
-                     f'vec sub UB c_tmp_1_data_tmp_3_data{WIDE}, UB a{WIDE}, UB b{WIDE}, 2048', f'vec muls UB c_tmp_1_data{WIDE}, UB c_tmp_1_data_tmp_3_data{WIDE}, 0.5, 2048',
+    assert found == [f'vec exp UB c_tmp_0_data_tmp_2_data{WIDE}, UB a{WIDE}, 2048',
+                     f'vec mul UB c_tmp_0_data{WIDE}, UB c_tmp_0_data_tmp_2_data{WIDE}, UB b{WIDE}, 2048',
+                     f'vec sub UB c_tmp_1_data_tmp_3_data{WIDE}, UB a{WIDE}, UB b{WIDE}, 2048',
+                     f'vec muls UB c_tmp_1_data{WIDE}, UB c_tmp_1_data_tmp_3_data{WIDE}, 0.5, 2048',
                      f'vec add UB c{WIDE}, UB c_tmp_0_data{WIDE}, UB c_tmp_1_data{WIDE}, 2048']
 
 
@@ -78,7 +81,8 @@ def test_temporaries_of_a_failed_nest_are_given_back():
 
 @pytest.mark.parametrize('value,want', [
     ('a[i, j] * w[j]', 'vec mul UB c[outer_broadcast_idx*64:+64], UB a[outer_broadcast_idx*64:+64], UB w[0:+64], 64'),
-    ('a[i, j] - v[i]', 'vec subs UB c[outer_broadcast_idx*64:+64], UB a[outer_broadcast_idx*64:+64], UB v[outer_broadcast_idx:+32], outer_broadcast_idx, 64')])
+    ('a[i, j] - v[i]', 'vec subs UB c[outer_broadcast_idx*64:+64], UB a[outer_broadcast_idx*64:+64], UB v[outer_broadcast_idx:+32], '
+                       'outer_broadcast_idx, 64')])
 def test_a_vector_next_to_a_tile_makes_a_loop_over_rows(value, want):
     assert one_line(value) == ['for outer_broadcast_idx < 32', '  ' + want]
 
@@ -93,7 +97,8 @@ def test_loops_over_rows_have_names_of_their_own():
 def test_a_lone_vector_is_broadcast_first(value, op, axis):
     first, second = one_line(value)
     name = value[0]
-    assert first == (f'vec broadcast UB {name}_broadcast_0_data{WIDE}, UB {name}[0:+{32 if name == "v" else 64}], UB broadcast_workspace_1_data[0:+4096], '
+    length = 32 if name == 'v' else 64
+    assert first == (f'vec broadcast UB {name}_broadcast_0_data{WIDE}, UB {name}[0:+{length}], UB broadcast_workspace_1_data[0:+4096], '
                      f'2, 32, 64, {axis}')
     assert second == f'vec {op} UB c{WIDE}, UB {name}_broadcast_0_data{WIDE}, 1.0, 2048'
 

@@ -39,7 +39,8 @@ def test_passes_run_in_the_order_of_the_compiler():
     trace = []
     pipeline.lower(matmul(), DEVELOPER, trace=trace)
     names = [name for name, _ in trace]
-    wanted = ['inject_tmp', 'infer_scope', 'vid_reduction', 'parallel_to_vector', 'workspace_reduction', 'cross_core_pipeline', 'combine_cv', 'software_pipeline', 'storage_rewrite',
+    wanted = ['inject_tmp', 'infer_scope', 'vid_reduction', 'parallel_to_vector', 'workspace_reduction', 'cross_core_pipeline', 'combine_cv',
+              'software_pipeline', 'storage_rewrite',
               'memory_planning', 'sync_insert']
     assert [n for n in names if n in wanted] == wanted
     by_name = dict(trace)
@@ -140,7 +141,8 @@ def test_scopes_by_hand_under_the_split_warn():
 
 
 def test_automatic_workspaces_are_of_static_size():
-    program = build(MATMUL, 'A: T.Tensor((m, 64), "float16"), B: T.Tensor((64, 64), "float16"), C: T.Tensor((m, 64), "float32")', 2, 'T.ceildiv(m, 64)', 'm = T.symbolic("m")')
+    program = build(MATMUL, 'A: T.Tensor((m, 64), "float16"), B: T.Tensor((64, 64), "float16"), C: T.Tensor((m, 64), "float32")', 2,
+                    'T.ceildiv(m, 64)', 'm = T.symbolic("m")')
     kernel = compile(program, pass_configs=DEVELOPER)
     with pytest.raises(errors.CallError, match='automatic workspace workspace_1'):
         kernel(torch.zeros(128, 64).half(), torch.zeros(64, 64).half(), torch.zeros(128, 64))

@@ -19,9 +19,12 @@ from .small import after, build, context, lines
 RANGES = {'x': (0, 3), 'y': (0, 5), 'z': (2, 4)}
 NAMES = [E.Var(n) for n in RANGES]
 VALUES = [{'x': x, 'y': y, 'z': z} for x in range(4) for y in range(6) for z in range(2, 5)]
-_PY = {'+': lambda a, b: a + b, '-': lambda a, b: a - b, '*': lambda a, b: a * b, 'min': min, 'max': max, '//': lambda a, b: a // b, '%': lambda a, b: a % b,
-       'tdiv': lambda a, b: int(a / b), 'tmod': lambda a, b: a - b * int(a / b), '<': lambda a, b: a < b, '<=': lambda a, b: a <= b, '>': lambda a, b: a > b,
-       '>=': lambda a, b: a >= b, '==': lambda a, b: a == b, '!=': lambda a, b: a != b, 'and': lambda a, b: bool(a and b), 'or': lambda a, b: bool(a or b)}
+_PY = {
+    '+': lambda a, b: a + b, '-': lambda a, b: a - b, '*': lambda a, b: a * b, 'min': min, 'max': max, '//': lambda a, b: a // b,
+    '%': lambda a, b: a % b, 'tdiv': lambda a, b: int(a / b), 'tmod': lambda a, b: a - b * int(a / b),
+    '<': lambda a, b: a < b, '<=': lambda a, b: a <= b, '>': lambda a, b: a > b, '>=': lambda a, b: a >= b, '==': lambda a, b: a == b,
+    '!=': lambda a, b: a != b, 'and': lambda a, b: bool(a and b), 'or': lambda a, b: bool(a or b),
+}
 
 
 def value(e, env):
@@ -68,8 +71,13 @@ def test_what_is_proved_holds_wherever_the_condition_does(e, cond, holds, low):
         assert all(value(e, env) >= low for env in VALUES if bool(value(cond, env)) == holds)
 
 
+def shapes(rank):
+    """Shape, starts and extents of one tensor."""
+    return st.tuples(*(st.lists(st.integers(lo, hi), min_size=rank, max_size=rank) for lo, hi in ((1, 9), (0, 12), (1, 6))))
+
+
 @settings(max_examples=200, deadline=None)
-@given(st.integers(1, 4).flatmap(lambda rank: st.tuples(*(st.lists(st.integers(lo, hi), min_size=rank, max_size=rank) for lo, hi in ((1, 9), (0, 12), (1, 6))))))
+@given(st.integers(1, 4).flatmap(shapes))
 def test_the_view_of_a_tensor_is_the_one_the_simulator_executes(case):
     shape, starts, extents = (tuple(x) for x in case)
     found = gm_tile(*(tuple(map(E.Const, x)) for x in (shape, starts, extents)), Known({}))
@@ -113,7 +121,8 @@ def test_statements(body):
 
 
 def test_loops_of_one_trip_lose_their_frame_unless_annotated():
-    found = lines(after(build(TILE + f'for k in T.serial(1):\n    T.tile.exp(u[k, :], u[k, :])\nfor p in T.Pipelined(1):\n    {WORK}', PARAMS), unit_loops, simplify))
+    found = lines(after(build(TILE + f'for k in T.serial(1):\n    T.tile.exp(u[k, :], u[k, :])\nfor p in T.Pipelined(1):\n    {WORK}', PARAMS),
+                        unit_loops, simplify))
     assert found == ['vec exp UB u[0:+64], UB u[0:+64], 64', 'for p < 1', '  ' + EXP]
 
 

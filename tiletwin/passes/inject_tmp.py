@@ -15,7 +15,8 @@ _WHOLE_TWICE = {'sin', 'cos', 'pow'}
 _ACCESSED = {'clamp', 'clamp_max', 'clamp_min', 'reduce', 'sigmoid', 'bitwise_xor', 'bilinear_interpolation', 'reduce_sum_experiment',
              'reduce_sum_mask_experiment'}
 # On PTO these ask for a byte that only marks the operand.
-_PLACEHOLDER = {'clamp', 'clamp_max', 'clamp_min', 'sigmoid', 'bitwise_xor', 'bilinear_interpolation', 'reduce_sum_experiment', 'reduce_sum_mask_experiment',
+_PLACEHOLDER = {'clamp', 'clamp_max', 'clamp_min', 'sigmoid', 'bitwise_xor', 'bilinear_interpolation', 'reduce_sum_experiment',
+                'reduce_sum_mask_experiment',
                 'sin', 'cos', 'pow', 'broadcast', 'round', 'merge_sort', 'select', 'gather'}
 
 

@@ -47,7 +47,8 @@ class _Writer:
                     out.append({'if': expression(self.program, s.cond), 'then': then, 'else': els})
                 case Store():
                     b = self.program.buffers[s.buffer]
-                    out.append(f'store {operand_space(b)} {s.buffer}[{expression(self.program, offset(self.program, b, s.indices))}] = {expression(self.program, s.value)}')
+                    at = expression(self.program, offset(self.program, b, s.indices))
+                    out.append(f'store {operand_space(b)} {s.buffer}[{at}] = {expression(self.program, s.value)}')
                 case Instr():
                     out.append(instruction(self.program, s, known))
                 case Break():

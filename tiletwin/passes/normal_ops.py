@@ -15,11 +15,14 @@ from .normal_text import expression, offset, run, start, whole
 
 # Op -> name inside its template string `Name<type>`.
 TEMPLATES = {'fill': 'Fill', 'clamp': 'Clamp', 'clamp_max': 'ClampMax', 'clamp_min': 'ClampMin', 'arith_progression': 'ArithProgression',
-             'createvecindex': 'CreateVecIndex', 'gatherb': 'Gatherb', 'gather_mask': 'GatherMask', 'sort': 'Sort', 'topk': 'TopK', 'merge_sort': 'MergeSort',
+             'createvecindex': 'CreateVecIndex', 'gatherb': 'Gatherb', 'gather_mask': 'GatherMask', 'sort': 'Sort', 'topk': 'TopK',
+             'merge_sort': 'MergeSort',
              'row_expand_mul': 'RowExpandMul', 'row_expand_mul_experiment': 'RowExpandMul', 'row_expand_sub_experiment': 'RowExpandSub',
              'row_expand_div_experiment': 'RowExpandDiv', 'brcb_experiment': 'brcb'}
-# Ops whose element count is no argument of the backend operation.
-UNCOUNTED = {'pow', 'bitwise_xor', 'transpose', 'broadcast', 'gatherb', 'gather_mask', 'sort32', 'merge_sort', 'init_sort_buf'}
+# Signatures of operations that end in their element count, and the exceptions.
+COUNTED = ('wr', 'wrr', 'wre', 'mre', 'mrr', 'wrx', 'we', 'wrrs', 'wres', 'wx')
+UNCOUNTED = {'pow', 'bitwise_xor', 'transpose', 'broadcast', 'gatherb', 'gather_mask', 'sort32', 'merge_sort', 'init_sort_buf',
+             'abs_experiment', 'reduce_sum_experiment'}
 
 
 def c_type(name: str) -> str:
@@ -83,7 +86,8 @@ def copy(program: Program, s: Instr, src: Region, dst: Region, known: Known) -> 
                  for k, v in (('rows', r.extents[-2] if len(r.extents) > 1 else 1), ('cols', r.extents[-1]), ('pitch', buf.shape[-1]))}
         return head + _braces(route=name, to=c_type(b.dtype), **{'from': c_type(a.dtype)}, n=text(n), **sides)
     if name in ('l1_to_l0a', 'l1_to_l0b'):
-        return head + _braces(route=name, dtype=c_type(a.dtype), l1=_matrix(program, a.shape), transpose='true' if s.attrs.get('transpose') else 'false', tile=_matrix(program, b.shape))
+        return head + _braces(route=name, dtype=c_type(a.dtype), l1=_matrix(program, a.shape),
+                              transpose='true' if s.attrs.get('transpose') else 'false', tile=_matrix(program, b.shape))
     if name in ('ub_to_l1', 'l0c_to_ub'):
         return head + _braces(route=name)
     gm, chip = (src, dst) if a.space == 'GM' else (dst, src)
@@ -91,7 +95,10 @@ def copy(program: Program, s: Instr, src: Region, dst: Region, known: Known) -> 
     rows, cols, pitch = tile.valid_rows, tile.valid_cols, s.attrs.get('pitch', tile.pitch)
     # Copies of a workspace tile by the cube core carry 0 x 0: the whole tile, nothing to clip (dialect 8.9).
     if s.attrs.get('whole_tile'):
-        rows, cols = (E.Const(0), E.Const(0)) if name in ('gm_to_l1', 'l0c_to_gm') else (chip.extents[-2] if len(chip.extents) > 1 else E.Const(1), chip.extents[-1])
+        if name in ('gm_to_l1', 'l0c_to_gm'):
+            rows = cols = E.Const(0)
+        else:
+            rows, cols = chip.extents[-2] if len(chip.extents) > 1 else E.Const(1), chip.extents[-1]
     sizes = {'pitch': text(pitch), 'valid_rows': text(rows), 'valid_cols': text(cols)}
     on_chip = program.buffers[chip.buffer]
     if name == 'gm_to_l1':
@@ -131,7 +138,8 @@ def cube(program: Program, s: Instr) -> str:
     turned = {}
     if s.op == 'gemm_v0':
         turned = {f'trans{x}': 'true' if s.attrs.get(f'transpose_{x}') else 'false' for x in 'AB'}
-    return f'cube {s.op} {run(program, a)}, {run(program, b)}, {run(program, c)}' + _braces(**kinds, **sizes, **turned, init=expression(program, init))
+    operands = ', '.join(run(program, r) for r in (a, b, c))
+    return f'cube {s.op} {operands}' + _braces(**kinds, **sizes, **turned, init=expression(program, init))
 
 
 def scratch(program: Program, s: Instr) -> list[str]:
@@ -144,8 +152,9 @@ def reduce(program: Program, s: Instr) -> str:
     runs = s.attrs.get('runs', {})
     operands = [_argument(program, a, runs.get(i)) for i, a in enumerate(s.args)] + scratch(program, s)
     text = lambda k: expression(program, E.as_expr(s.attrs[k]))  # noqa: E731
-    return f'vec reduce_{s.attrs["kind"]} ' + ', '.join(operands) + _braces(dtype=c_type(program.buffers[s.args[1].buffer].dtype), M=text('M'), N=text('N'), dim=s.attrs['dim'],
-                                                                            clear=s.attrs['clear'])
+    dtype = c_type(program.buffers[s.args[1].buffer].dtype)
+    sizes = _braces(dtype=dtype, M=text('M'), N=text('N'), dim=s.attrs['dim'], clear=s.attrs['clear'])
+    return f'vec reduce_{s.attrs["kind"]} ' + ', '.join(operands) + sizes
 
 
 def count(s: Instr) -> E.Expr:
@@ -199,7 +208,7 @@ def vector(program: Program, s: Instr) -> str:
             kind = '2' if isinstance(s.args[3], Region) else '1'
             types = [repr(dtype_of(program.buffers[r.buffer].dtype).ascendc) for r in (s.args[2], s.args[1])]
             args = [*args[:3], kind, *args[3:], n, *types]
-        case _ if OPS[s.op].signature in ('wr', 'wrr', 'wre', 'mre', 'mrr', 'wrx', 'we', 'wrrs', 'wres', 'wx') and s.op not in UNCOUNTED | {'abs_experiment', 'reduce_sum_experiment'}:
+        case _ if OPS[s.op].signature in COUNTED and s.op not in UNCOUNTED:
             args += [n]
         case _:
             args += tmp

@@ -11,6 +11,7 @@ from typing import Any, Iterator
 
 from ..errors import EnvironmentError_, TileTwinError
 from ..machine.chip import chip as chip_of
+from . import cross_core_sync
 from .context import KEYS, PassContext
 from .normal_form import normal_form
 from .pipeline import run
@@ -54,7 +55,7 @@ def candidate(module: ModuleType, name: str, target: str, platform: str) -> dict
         if getattr(error, 'compiler', 'rejects') == 'crashes':
             return {**base, 'status': 'crash', 'warnings': []}
         return {**base, 'status': 'rejected', 'stage': stage, 'message': f'{type(error).__name__}: {error.what}', 'warnings': []}
-    return {**base, 'status': 'lowered', 'warnings': [w.message for w in ctx.warnings if w.pass_name != 'configs'], **normal_form(lowered)}
+    return {**base, 'status': 'lowered', 'warnings': [w.message for w in ctx.warnings if w.pass_name == cross_core_sync.PASS], **normal_form(lowered)}
 
 
 def candidates(kernels_dir: str | os.PathLike[str], only: str = '') -> Iterator[dict[str, Any]]:

@@ -36,7 +36,8 @@ def nest_of(s: For) -> Nest | None:
     """The nest `s` heads, or None when there is none the compiler turns into instructions."""
     inner = _only_loop(s)
     if s.kind == 'parallel' and inner is not None and _only_loop(inner) is not None:
-        raise CompilerRejects('Unsupported: 3D or higher dimensional parallel loops detected', where=s.span, why='the vectoriser knows one and two parallel dimensions',
+        raise CompilerRejects('Unsupported: 3D or higher dimensional parallel loops detected', where=s.span,
+                              why='the vectoriser knows one and two parallel dimensions',
                               instead='T.serial around a T.Parallel of two dimensions')
     if s.kind != 'parallel' and inner is None:
         return None
@@ -84,7 +85,9 @@ class _Vectoriser:
         if n is None or m is None or any(E.int_value(x.start) != 0 for x in (nest.inner, nest.outer) if x is not None):
             raise NoVectorForm
         b, v = self.program.buffers[st.buffer], nest.inner.var.name
-        if b.space in ('L0A', 'L0B', 'L0C', 'VAR') or len(st.indices) > 3 or v not in E.free_vars(st.indices[-1]) and (len(st.indices) == 1 or b.space != 'L1'):
+        if b.space in ('L0A', 'L0B', 'L0C', 'VAR') or len(st.indices) > 3:
+            raise NoVectorForm
+        if v not in E.free_vars(st.indices[-1]) and (len(st.indices) == 1 or b.space != 'L1'):
             raise NoVectorForm
         outer = nest.outer.var if nest.outer is not None and not nest.serial else None
         kept: E.Expr = nest.outer.var if nest.serial and nest.outer is not None else E.Const(0)

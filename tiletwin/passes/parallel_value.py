@@ -17,7 +17,8 @@ SCALAR = {'+': 'adds', '-': 'subs', '*': 'muls', '/': 'divs', '<<': 'bitwise_lsh
 BY_ELEMENT = SCALAR | {'min': 'mins', 'max': 'maxs'}
 UNARY = {'exp': 'exp', 'log': 'ln', 'sqrt': 'sqrt', 'rsqrt': 'rsqrt', 'abs': 'abs', '~': 'bitwise_not'}
 # Casts of whole tiles that mean what a scalar cast means; the others round where C truncates.
-EXACT = frozenset([('float16', 'float32'), ('bfloat16', 'float32'), ('float32', 'float16'), ('float32', 'bfloat16'), ('int32', 'float32'), ('int16', 'float32'),
+EXACT = frozenset([('float16', 'float32'), ('bfloat16', 'float32'), ('float32', 'float16'), ('float32', 'bfloat16'), ('int32', 'float32'),
+                   ('int16', 'float32'),
                    ('int8', 'float16'), ('uint8', 'float16')])
 
 
@@ -90,7 +91,8 @@ class Values:
             if None in inner or None in outer or any(inner[:-1]) or inner[-1] not in (0, 1):
                 raise NoVectorForm
             both = inner[-1] == 1 and any(outer)
-            if shape.at_once and both and (len(indices) < 2 or any(outer[:-2]) or outer[-1] or outer[-2] != 1 or shape.rows > 1 and E.int_value(b.shape[-1]) != shape.cols):
+            if shape.at_once and both and (len(indices) < 2 or any(outer[:-2]) or outer[-1] or outer[-2] != 1 or shape.rows > 1
+                                           and E.int_value(b.shape[-1]) != shape.cols):
                 raise NoVectorForm
 
     # ---- stores ------------------------------------------------------------------------------------------------------
@@ -117,7 +119,8 @@ class Values:
         spread = self.spread(st.value, shape, out, st.span)
         inner = st.value.a if isinstance(st.value, E.Cast) else st.value
         if isinstance(inner, E.Load):
-            if inner is not st.value and ((inner.dtype, st.value.dtype) not in EXACT or 'GM' in (self.buffer(inner.buffer).space, self.buffer(st.buffer).space)):
+            if inner is not st.value and ((inner.dtype, st.value.dtype) not in EXACT
+                                          or 'GM' in (self.buffer(inner.buffer).space, self.buffer(st.buffer).space)):
                 raise NoVectorForm
             src = self.simple(inner, shape, spread)
             if not src.follows and inner not in spread:
@@ -228,8 +231,10 @@ class Values:
         if self.sound and op not in SCALAR:
             raise NoVectorForm
         if op not in SCALAR:
-            raise CompilerCrashes(f'T.Parallel with {op} of a tile and the scalar {E.text(scalar)}', where=span, why='the instruction for two tiles is emitted with a scalar operand, and the generator dies on it',
-                                  instead=f'T.tile.{TENSOR[op]}(dst, src, {E.text(scalar)})' if op in ('min', 'max') else 'a tile filled with the scalar')
+            raise CompilerCrashes(f'T.Parallel with {op} of a tile and the scalar {E.text(scalar)}', where=span,
+                                  why='the instruction for two tiles is emitted with a scalar operand, and the generator dies on it',
+                                  instead=f'T.tile.{TENSOR[op]}(dst, src, {E.text(scalar)})' if op in ('min', 'max')
+                                  else 'a tile filled with the scalar')
         return self.instr(SCALAR[op], shape, span, dst, left, scalar)
 
     def by_element(self, op: str, dst: Operand, left: Operand, right: Operand, shape: Shape, span: Span | None) -> Instr:
@@ -281,7 +286,8 @@ class Values:
     def plain_copy(self, dst: Operand, x: E.Load, shape: Shape, span: Span | None) -> Instr:
         """The destination is its whole buffer from index 0, whatever the store says."""
         a, b = self.buffer(x.buffer), self.buffer(dst.buffer)
-        if a.space == 'VAR' or len(a.shape) < len(b.shape) or a.space == b.space == 'UB' and len(a.shape) == len(b.shape) == 2 and a.shape[-1] != b.shape[-1]:
+        strided = a.space == b.space == 'UB' and len(a.shape) == len(b.shape) == 2 and a.shape[-1] != b.shape[-1]
+        if a.space == 'VAR' or len(a.shape) < len(b.shape) or strided:
             raise NoVectorForm
         extents = (E.Const(shape.count),) if len(b.shape) == 1 else b.shape
         source = Region(a.name, self.offsets(x.indices, shape), (E.Const(1),) * (len(a.shape) - len(extents)) + extents, 'region')

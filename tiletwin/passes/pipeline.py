@@ -57,5 +57,6 @@ def lower(program: Program, pass_configs: dict | None = None, target: str = 'asc
           trace: list[tuple[str, Program]] | None = None, warnings: list[PassWarning] | None = None) -> Program:
     """The Program that runs. `trace` collects (pass name, Program) after every pass, `warnings` what the passes have to say."""
     on = chip if isinstance(chip, Chip) else chip_of(chip)
-    ctx = PassContext(on, target, frozenset(k for k in (*KEYS, SAFE_ACCESS_OFF) if (pass_configs or {}).get(k)), profile, [] if warnings is None else warnings)
+    ctx = PassContext(on, target, frozenset(k for k in (*KEYS, SAFE_ACCESS_OFF) if (pass_configs or {}).get(k)), profile,
+                      [] if warnings is None else warnings)
     return checked(run(program, ctx, trace), ctx)

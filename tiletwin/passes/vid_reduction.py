@@ -19,11 +19,11 @@ from .normal_ops import broadcast_shapes, count
 from .refuse import CompilerRejects
 
 # Instructions whose trailing element count follows the halved tile; the others keep the count of the whole one.
-ADAPTED = frozenset('add sub mul div max min bitwise_and bitwise_or adds subs muls divs maxs mins exp ln abs reciprocal sqrt rsqrt relu bitwise_not leaky_relu axpy '
-                    'bitwise_lshift bitwise_rshift compare compare_scalar sin cos fill'.split())
+ADAPTED = frozenset('add sub mul div max min bitwise_and bitwise_or adds subs muls divs maxs mins exp ln abs reciprocal sqrt rsqrt relu '
+                    'bitwise_not leaky_relu axpy bitwise_lshift bitwise_rshift compare compare_scalar sin cos fill'.split())
 # Instructions without a count of their own in the backend operation.
-_UNCOUNTED = frozenset('pow bitwise_xor transpose broadcast reduce gatherb gather_mask sort32 merge_sort sort topk init_sort_buf cast round clamp clamp_max clamp_min '
-                       'arith_progression'.split())
+_UNCOUNTED = frozenset('pow bitwise_xor transpose broadcast reduce gatherb gather_mask sort32 merge_sort sort topk init_sort_buf cast round clamp '
+                       'clamp_max clamp_min arith_progression'.split())
 
 
 def half(n: int) -> int:
@@ -124,7 +124,8 @@ class _Halver:
         n = E.int_value(r.extents[dim])
         if n is None:
             raise CompilerRejects('[Error]<ascend_vid_reduction.cc>: Extent is not IntImm after simplify.', where=s.span,
-                                  why=f'threads=2 halves {r.buffer}, so its slice needs a constant extent', instead='a slice of constant size, or the (cid, vid) kernel form')
+                                  why=f'threads=2 halves {r.buffer}, so its slice needs a constant extent',
+                                  instead='a slice of constant size, or the (cid, vid) kernel form')
         return r if n == 1 else replace(r, extents=(*r.extents[:dim], E.Const(n // 2), *r.extents[dim + 1:]))
 
     def copy(self, s: Instr) -> Instr:
@@ -143,7 +144,8 @@ class _Halver:
     def gm_copy(self, s: Instr, gm: Region, ub: Region) -> tuple[Region, Region]:
         dim = len(gm.starts) - len(ub.starts)
         if dim < 0:
-            raise CompilerRejects('ub dims may not be more than gm dims!', where=s.span, why='threads=2 looks for the rows of the tile in the same dimension of the tensor, counted from the right',
+            raise CompilerRejects('ub dims may not be more than gm dims!', where=s.span,
+                                  why='threads=2 looks for the rows of the tile in the same dimension of the tensor, counted from the right',
                                   instead='a tile of the rank of the tensor')
         h = self.buffers[ub.buffer].dims[0]
         starts = (*gm.starts[:dim], E.add(gm.starts[dim], E.mul(self.vid, h)), *gm.starts[dim + 1:])
@@ -240,4 +242,5 @@ def run(program: Program, ctx: PassContext) -> Program:
         return vid_sound.run(program, ctx)
     halver = _Halver(program)
     body = halver.block(program.body)
-    return replace(program, buffers=halver.buffers, body=body, attrs={**program.attrs, 'buffers_skip_vid_reduction': tuple(sorted(halver.skip))} if halver.skip else program.attrs)
+    return replace(program, buffers=halver.buffers, body=body,
+                   attrs={**program.attrs, 'buffers_skip_vid_reduction': tuple(sorted(halver.skip))} if halver.skip else program.attrs)

@@ -17,8 +17,8 @@ from .context import PassContext
 from .substitute import map_own, map_value
 
 # Element by element, so that any split of the operands is a split of the work.
-_ELEMENTWISE = frozenset('add sub mul div max min bitwise_and bitwise_or bitwise_xor pow adds subs muls divs maxs mins exp ln abs reciprocal sqrt rsqrt relu bitwise_not sin cos '
-                         'sigmoid silu leaky_relu axpy mul_add_dst bitwise_lshift bitwise_rshift fill'.split())
+_ELEMENTWISE = frozenset('add sub mul div max min bitwise_and bitwise_or bitwise_xor pow adds subs muls divs maxs mins exp ln abs reciprocal sqrt '
+                         'rsqrt relu bitwise_not sin cos sigmoid silu leaky_relu axpy mul_add_dst bitwise_lshift bitwise_rshift fill'.split())
 _COUNTED = frozenset('cast round clamp clamp_max clamp_min'.split())  # the last argument is the element count
 
 
