@@ -44,10 +44,16 @@ CASES = [
     # Scores of later steps are loaded and computed while the vector cores turn this one into probabilities.
     ('flash_attn.ws3', (half(1, 1, 1024, 128),) * 3, {'cores': 2}, ('AIV0', 'V'), ('AIC', 'FIX'), 0.6),
     ('flash_attn.ws3', (half(1, 1, 1024, 128),) * 3, {'cores': 2}, ('AIC', 'M'), ('AIV0', 'V'), 0.6),
+    ('flash_attn.full', (half(1, 1024, 128),) * 3, {'cores': 2, 'arch': 'a2'}, ('AIC', 'M'), ('AIC', 'MTE2'), 0.8),
+    ('flash_attn.full', (half(1, 1024, 128),) * 3, {'cores': 2, 'arch': 'a2'}, ('AIV0', 'V'), ('AIC', 'FIX'), 0.8),
+    ('flash_attn.full', (half(1, 1024, 128),) * 3, {'cores': 2, 'arch': 'a2'}, ('AIV0', 'V'), ('AIV0', 'MTE2'), 0.6),
+    ('flash_attn.a3_4stage', (half(128, 128), *(half(8192, 128),) * 2), {'cores': 1}, ('AIC', 'M'), ('AIC', 'MTE2'), 0.6),
+    ('flash_attn.a3_4stage', (half(128, 128), *(half(8192, 128),) * 2), {'cores': 1}, ('AIC', 'M'), ('AIV0', 'V'), 0.9),
+    ('flash_attn.a3_4stage', (half(128, 128), *(half(8192, 128),) * 2), {'cores': 1}, ('AIV0', 'V'), ('AIC', 'FIX'), 0.6),
 ]
 
 
-@pytest.mark.parametrize('name, inputs, attributes, first, second, share', CASES, ids=[f'{c[0]}-{c[3][1]}-{c[4][1]}' for c in CASES])
+@pytest.mark.parametrize('name, inputs, attributes, first, second, share', CASES, ids=[f'{c[0]}-{"-".join(c[3])}-{"-".join(c[4])}' for c in CASES])
 def test_pipes_overlap_in_the_steady_state(name, inputs, attributes, first, second, share):
     """Of the time `first` works, `second` works too for at least `share`."""
     timeline = launch(name, *inputs, **attributes).timeline
@@ -59,6 +65,14 @@ def test_flags_beat_barriers():
     """C4.2: the schedule with flags is what expert mode is for."""
     a, b = half(512, 1024), half(1024, 512)
     assert launch('matmul.mkkn_gemm', a, b, schedule='mma').cycles < 0.7 * launch('matmul.mkkn_gemm', a, b, schedule='barrier').cycles
+
+
+@pytest.mark.parametrize('name, shape, arch, share', [
+    ('flash_attn.full', ((2, 1024, 128),) * 3, 'a2', 0.85), ('flash_attn.a3_4stage', ((128, 128), (8192, 128), (8192, 128)), 'a3', 0.9),
+])
+def test_lookahead_leaves_the_vector_cores_without_a_gap(name, shape, arch, share):
+    timeline = launch(name, *(half(*s) for s in shape), cores=1, arch=arch).timeline
+    assert length(busy(timeline, 'AIV0', 'V')) >= share * 0.6 * timeline.cycles
 
 
 def test_vector_cores_of_flash_attention_are_kept_busy():

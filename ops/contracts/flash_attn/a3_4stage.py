@@ -35,6 +35,11 @@ def queue_bytes(s1_tile, slots=8):
     return slots * S0 * s1_tile * 4, slots * S0 * HEAD * 4, slots * S0 * s1_tile * 2
 
 
+def operations(sq, sk):
+    """Floating-point operations as attention benchmarks count them: both products, scaling, softmax."""
+    return 4 * sq * sk * HEAD + sq * sk + 3 * sq * sk + 2 * sq * (sk - 1)
+
+
 def tuned(sizes, settings):
     """(s1_tile, qk_preload, exp_ring) with defaults filled in."""
     preload = settings['qk_preload'] or 3
