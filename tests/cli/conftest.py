@@ -7,6 +7,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from tiletwin.errors import CapacityError
+from tiletwin.harness.precision import Comparison
 from tiletwin.ir.nodes import Launch as Frame, Program
 from tiletwin.ir.expr import Const, Var
 from tiletwin.sanitize.findings import Finding, Verdict
@@ -26,7 +27,8 @@ def launch(*findings, chip='a3', name='k', cycles=1850.0):
 class Operator:
     def __init__(self, name, outcome, chips=('a2', 'a3'), modes=('expert',), cases=('small', 'big')):
         self.name, self.outcome, self.chips, self.modes = name, outcome, chips, modes
-        self.cases = [SimpleNamespace(name=c.rstrip('*'), chips=('a2',) if c == 'old' else (), slow=c.endswith('*')) for c in cases]
+        self.variant = SimpleNamespace(twins='bitwise', reviews={})
+        self.cases = [SimpleNamespace(name=c.rstrip('*'), purpose='source', chips=('a2',) if c == 'old' else (), slow=c.endswith('*')) for c in cases]
         self.ran = []
 
     def run_case(self, case, mode, arch):
@@ -34,7 +36,9 @@ class Operator:
         if isinstance(self.outcome, Exception):
             raise self.outcome
         ok, findings = self.outcome
-        return SimpleNamespace(case=case, launches=[launch(*findings, chip=arch)], ok=ok, message='' if ok else 'max abs error 0.5', seconds=0.1)
+        numbers = Comparison('bitwise', ok, *[0.0 if ok else 0.5] * 4, 0 if ok else 1, 4, None, {'0': 4})
+        return SimpleNamespace(case=case, launches=[launch(*findings, chip=arch, cycles=1850.0 if mode == 'expert' else 3700.0)], ok=ok,
+                               message='' if ok else 'max abs error 0.5', seconds=0.1, metrics={'output 0': numbers}, outputs=())
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def operators(monkeypatch):
         Operator('doubtful', (True, (finding('review'),))), Operator('partial', (True, (finding('incomplete', 'unmodelled'),))),
         Operator('big', CapacityError('UB overflow on a3')), Operator('new', (True, ()), chips=('a5',)),
         Operator('mixed', (True, ()), cases=('quick', 'huge*', 'old')),
-        Operator('automatic', (True, ()), modes=('developer',)),
+        Operator('automatic', (True, ()), modes=('developer',)), Operator('both', (True, ()), modes=('developer', 'expert'), cases=('small',)),
     )}
     registry = ModuleType('tiletwin.harness.registry')
     registry.operators = lambda: known

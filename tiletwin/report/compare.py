@@ -16,8 +16,8 @@ from .findings import STYLES
 from .jsonout import finding
 
 MEMORIES = ('UB', 'L1', 'L0A', 'L0B', 'L0C')
-HEADINGS = ('case', 'mode', 'numbers', 'max abs', 'max rel', 'RMSE', 'verdict', 'cycles', 'modelled us', 'twins')
-_RIGHT = ('max abs', 'max rel', 'RMSE', 'cycles', 'modelled us')
+HEADINGS = ('case', 'mode', 'numbers', 'max abs', 'max rel', 'verdict', 'cycles', 'modelled us', 'twins')
+_RIGHT = ('max abs', 'max rel', 'cycles', 'modelled us')
 
 
 # -- one line per case and mode ------------------------------------------------------------------------------------------
@@ -38,7 +38,8 @@ def _twins(c: Comparison) -> str:
 
 
 def level(c: Comparison, m: ModeResult) -> str:
-    return f'{m.verdict.level} (accepted)' if m.verdict.level == 'review' and not c.unaccepted(m) else m.verdict.level
+    """The verdict; 'accepted' when the contract gives a reason for every finding."""
+    return 'accepted' if m.verdict.level == 'review' and not c.unaccepted(m) else m.verdict.level
 
 
 def summary(found: Sequence[Comparison]) -> list[tuple[str, ...]]:
@@ -48,9 +49,9 @@ def summary(found: Sequence[Comparison]) -> list[tuple[str, ...]]:
         for i, m in enumerate(c.modes):
             case, last = c.case if i == 0 else '', _twins(c) if i == len(c.modes) - 1 else ''
             if m.missing or m.refusal is not None:
-                rows.append((case, m.mode, 'missing' if m.missing else f'refused [{m.refusal.word}]', *[''] * 6, last))
+                rows.append((case, m.mode, 'missing' if m.missing else 'refused', *[''] * 5, last))
                 continue
-            numbers = [_worst(m.numbers, what) for what in ('max_abs', 'max_rel', 'rmse')]
+            numbers = [_worst(m.numbers, what) for what in ('max_abs', 'max_rel')]
             rows.append((case, m.mode, 'ok' if m.ok else 'WRONG', *numbers, level(c, m), f'{m.cost.cycles:.0f}', f'{m.cost.microseconds:.2f}', last))
     return rows
 
@@ -142,14 +143,11 @@ def _style(cell: str) -> str:
 def print_comparisons(console: Console, found: Sequence[Comparison], full: bool) -> None:
     """`full`: also every figure of the longest case."""
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style='bold')
-    for heading in HEADINGS:
+    table.add_column(HEADINGS[0], overflow='fold')  # the only column that gives way
+    for heading in HEADINGS[1:]:
         table.add_column(heading, justify='right' if heading in _RIGHT else 'left', no_wrap=True)
-    groups = _groups(found)
-    width = max((len(f'{c.case}') for c in found), default=4) + 2
-    for (operator, chip), members in groups.items():
-        # The title is cut into the first columns, so that a long name widens none of them.
-        console_title = Text(f'{operator} on {chip}', 'bold')
-        table.add_row(console_title if len(console_title) <= width else Text(f'{operator}', 'bold'), '' if len(console_title) <= width else Text(f'on {chip}', 'bold'))
+    for (operator, chip), members in _groups(found).items():
+        table.add_row(Text(operator, 'bold'), Text(f'on {chip}', 'bold'))
         for cells in summary(members):
             table.add_row(f'  {cells[0]}', *(Text(c, _style(c)) for c in cells[1:]))
     console.print(table)
