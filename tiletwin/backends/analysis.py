@@ -94,7 +94,7 @@ class Analyser:
         footprint = sum(self.geometry.elements(b.name) * b.es for b in self.program.tensors if b.name not in poisoned)
         cost = self.cost(l2_hit(self.chip, read, footprint))
         expand, cache = self.expander(cost)
-        checker = Checker(self.program, self.issuer.statics, self.chip, self.issuer.shifts.written, poisoned) if self.sanitize else None
+        checker = Checker(self.program, self.issuer.statics, self.chip, self.issuer.shifts.written, poisoned, self.geometry.limit) if self.sanitize else None
         streams: list[Stream] = []
         per_block: dict[int, float] = {}
         meeting = blocks_meet(self.program)

@@ -222,4 +222,7 @@ class Convention:
     def _allocate(self, b: Buffer, scalars: dict, device):
         import torch
 
-        return torch.empty(self._extents(b, scalars), dtype=torch_dtype(b.dtype), device=device)
+        from ..sim import workers
+
+        shape, dtype = self._extents(b, scalars), torch_dtype(b.dtype)
+        return workers.empty(shape, dtype) if str(device) == 'cpu' else torch.empty(shape, dtype=dtype, device=device)

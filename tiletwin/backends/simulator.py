@@ -63,7 +63,8 @@ class Simulator:
             dirty = any(f.word == 'uninit' for f in found.findings)
             rewritten = found.checker.rewritten if found.checker else set()
             before = {n: t.clone() for n, t in tensors.items() if n in self.analyser.issuer.shifts.written} if rewritten else {}
-            prints = self.engine.run(tensors, poisoned, threads=options.threads, repoison=dirty).prints
+            left = poisoned if dirty or found.checker is None else poisoned - found.checker.blocks.covered
+            prints = self.engine.run(tensors, left, threads=options.threads, repoison=dirty).prints
             if rewritten:
                 found.findings = found.checker.findings(self.same_value(rewritten, tensors, before, poisoned))
             wall['data'] = time.perf_counter() - start

@@ -28,10 +28,11 @@ class Touch:
 
 
 class BlockCheck:
-    def __init__(self, sites: Sites):
-        self.sites = sites
+    def __init__(self, sites: Sites, sizes: dict[str, int]):
+        self.sites, self.sizes = sites, sizes  # bytes per tensor
         self.touches: list[tuple[int, str, int, Touch]] = []  # block, tensor, shift in bytes, touch
         self.conflicts: dict[tuple, list] = {}
+        self.covered: set[str] = set()  # tensors of which every byte is written by some block
 
     def add(self, block: int, tensor: str, shift: int, touch: Touch) -> None:
         self.touches.append((block, tensor, shift, touch))
@@ -41,7 +42,7 @@ class BlockCheck:
         for block, tensor, shift, touch in self.touches:
             by_tensor.setdefault(tensor, []).append((block, shift, touch))
         for tensor, rows in by_tensor.items():
-            if any(t.access.mode != 'r' for _, _, t in rows) and len({b for b, _, _ in rows}) > 1:
+            if any(t.access.mode != 'r' for _, _, t in rows):
                 self.tensor(tensor, rows)
 
     def tensor(self, tensor: str, rows: list) -> None:
@@ -51,6 +52,7 @@ class BlockCheck:
             grain = math.gcd(grain, s.start + shift, s.row_bytes, s.pitch if s.rows > 1 else 0)
         grain = grain or 1
         low = min(s.start + shift for shift, s in spans)
+        wholly = low == 0 and max(s.stop + shift for shift, s in spans) == self.sizes[tensor]
         size = (max(s.stop + shift for shift, s in spans) - low) // grain
         owner = np.full(size, -1, np.int32)
         added = np.full(size, -1, np.int32)
@@ -62,6 +64,8 @@ class BlockCheck:
                 other = int(view[(view != -1) & (view != block)].flat[0])
                 self.conflict('WAW', tensor, block, other, touch, writers)
             view[...] = block
+        if wholly and (owner != -1).all():
+            self.covered.add(tensor)
         for block, shift, touch in atomics:
             view = _view(owner, touch.access.span, shift - low, grain)
             if ((view != -1) & (view != block)).any():

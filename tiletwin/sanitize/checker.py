@@ -21,13 +21,13 @@ from .synccheck import SyncCheck
 class Checker:
     """Watches every distinct stream of a launch; `findings` folds what all of them showed."""
 
-    def __init__(self, program, statics, chip, written: set[str], poisoned: frozenset[str]):
+    def __init__(self, program, statics, chip, written: set[str], poisoned: frozenset[str], sizes: dict[str, int]):
         self.sites = Sites(statics, program)
         self.program, self.chip, self.written, self.poisoned = program, chip, written, poisoned
         self.bridged = frozenset(s.args[1].buffer for s in walk(program.body)
                                  if isinstance(s, Instr) and s.op == 'copy' and instr_route(program, s)[0] in VIRTUAL_ROUTES)
         self.mem = MemCheck(self.sites)
-        self.blocks = BlockCheck(self.sites)
+        self.blocks = BlockCheck(self.sites, sizes)
         self.sync = SyncCheck(self.sites, chip)
         self.races: list[RaceCheck] = []
         self.out: dict[str, Finding] = {}

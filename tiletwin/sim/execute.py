@@ -106,7 +106,8 @@ class DataEngine:
             first = launch.blocks(range(self.blocks), gm, _PROBE if count > 1 else float('inf'))
             self.block_seconds = (time.perf_counter() - start) / max(first, 1)
         rest = range(first, self.blocks)
-        size = sum(tensors[n].numel() * tensors[n].element_size() for n in self.written)
+        copied = [n for n in self.written if not workers.is_shared(tensors[n])]
+        size = sum(tensors[n].numel() * tensors[n].element_size() for n in copied)
         if launch.errors or not rest:
             return
         if not workers.worthwhile(self.block_seconds * len(rest), count, size):
@@ -116,11 +117,11 @@ class DataEngine:
         if workers.FORK:
             outside = dict(tensors)
             owners: dict[int, str] = {}
-            for n in sorted(self.written):
+            for n in sorted(copied):
                 owner = owners.setdefault(tensors[n].data_ptr(), n)
                 outside[n] = self._shared.like(owner, tensors[n]).copy_(tensors[n]) if owner == n else outside[owner]
             for n, t in tensors.items():
-                if t.data_ptr() in owners and n not in self.written:
+                if t.data_ptr() in owners and n not in copied:
                     outside[n] = outside[owners[t.data_ptr()]]
             gm = memory.bind(self.program, outside, frozenset(), self.layout)
 
@@ -135,7 +136,7 @@ class DataEngine:
         for part in (workers.spread if workers.FORK else workers.threads)(count, work)[1:]:
             launch.merge(part)
         if workers.FORK:
-            for n in self.written:
+            for n in copied:
                 tensors[n].copy_(outside[n])
             del outside, gm
             self._shared.trim()

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import warnings
+import weakref
 from typing import Callable
 
 import torch
@@ -37,6 +38,28 @@ def worthwhile(seconds: float, workers: int, written_bytes: int) -> bool:
         return False
     cost = _COST + written_bytes / _COPY if FORK else _COST
     return seconds * (1 - 1 / workers) > 1.5 * cost
+
+
+_LARGE = 1 << 20  # bytes from which a tensor is worth allocating where forked workers see it
+_shared: dict[int, int] = {}  # address -> bytes of the living tensors of `empty`
+
+
+def empty(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """torch.empty, in memory that forked workers share when it is large: they then write the caller's tensor itself."""
+    size = dtype.itemsize
+    for n in shape:
+        size *= n
+    if not FORK or size < _LARGE:
+        return torch.empty(shape, dtype=dtype)
+    area = mmap.mmap(-1, size)
+    flat = torch.frombuffer(area, dtype=dtype)
+    _shared[flat.data_ptr()] = size
+    weakref.finalize(area, _shared.pop, flat.data_ptr(), None)
+    return flat.view(shape)
+
+
+def is_shared(t: torch.Tensor) -> bool:
+    return _shared.get(t.data_ptr()) == t.numel() * t.element_size()
 
 
 class Shared:
