@@ -5,7 +5,7 @@ import math
 import torch
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Form, Operand, Variant
 
 from .inputs import half, multiple, refuse_scale, three
 
@@ -58,6 +58,7 @@ FULL = Variant(
     policy=lambda dtype: 'allclose 1e-3/1e-3 + l2 5e-4',
     limits=full_limits,
     arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
+    forms={'developer': Form({'cores': 'it has one block per 128 queries, whatever the number of cores'})},
     cases=(
         Case('minimum', 'minimum', shape(1, 128, 128), {'cores': 1}),
         Case('source', 'source', shape(1, 256, 512)),
