@@ -96,6 +96,15 @@ def check_reach(program: Program, body: tuple[Stmt, ...], core: str) -> None:
                                           instead='a scalar read from a GM tensor, or a value computed from block and loop numbers')
 
 
+def warn_frozen(program: Program, vector: tuple[Stmt, ...], ctx: PassContext) -> None:
+    """Scalar variables the vector cores read but only the cube core updates."""
+    read = {x.buffer for s in walk(vector) for e in own_exprs(s) for x in E.loads(e)}
+    for s in walk(program.body):
+        if isinstance(s, Store) and s.buffer in read and program.buffers[s.buffer].space == 'VAR':
+            read.discard(s.buffer)
+            ctx.warn(PASS, f'{s.buffer} is updated on the cube core only: vector code keeps its initial value {program.buffers[s.buffer].init}', s.span)
+
+
 def run(program: Program, ctx: PassContext) -> Program:
     if not ctx.on(AUTO_CV_COMBINE):
         if ctx.on(AUTO_CV_SYNC):
@@ -110,6 +119,7 @@ def run(program: Program, ctx: PassContext) -> Program:
         cube, vector = combine_sound.split(program, ctx)
     else:
         cube, vector = Filter(program, 'C').block(program.body), Filter(program, 'V').block(program.body)
+        warn_frozen(program, vector, ctx)
         if ctx.on(AUTO_CV_SYNC):
             cube, vector = cross_core_sync.insert(program, cube, vector, ctx)
     check_reach(program, cube, 'C')

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import Span
 from ..ir import expr as E
-from ..ir.nodes import Buffer, Instr, Program, Region, Scope, Stmt, map_bodies, walk, whole
+from ..ir.nodes import Buffer, For, If, Instr, Program, Region, Scope, Stmt, While, map_bodies, walk, whole
 from ..ir.ops import VIRTUAL_ROUTES, route
 from .context import AUTO_CV_COMBINE, PassContext
 from .refuse import CompilerRejects
@@ -112,7 +112,7 @@ class Reducer:
             target = self.gm(w, w.rows, E.Const(0), split=False)
         elif w.skipped:
             row = s.args[1].starts[-2] if len(s.args[1].starts) > 1 else E.Const(0)
-            target = self.gm(w, self.matrix(src, s.span)[0], row, split=not self.ctx.sound)
+            target = self.gm(w, self.matrix(src, s.span)[0], row, split=True)
         else:
             target = self.gm(w, self.matrix(src, s.span)[0], E.Const(0), split=True)
         source = self.tile(s.args[0], *self.matrix(src, s.span))
@@ -134,7 +134,7 @@ class Reducer:
         return Instr('copy', (source, self.tile(w.destination, rows, w.cols)), attrs, w.span, PASS)
 
     # -- rewriting ----------------------------------------------------------------------------------------------------
-    def block(self, body: tuple[Stmt, ...], pending: dict[str, Workspace]) -> tuple[Stmt, ...]:
+    def block(self, body: tuple[Stmt, ...], pending: dict[str, Workspace], around: tuple[Stmt, ...] = ()) -> tuple[Stmt, ...]:
         out: list[Stmt] = []
         for s in body:
             kind = virtual(self.program, s)
@@ -145,9 +145,18 @@ class Reducer:
             if isinstance(s, Instr):
                 for name in dict.fromkeys(r.buffer for r in reads(s)):
                     if name in pending:
+                        self.warn_deeper(pending[name], around)
                         out.append(self.consumer(pending.pop(name)))
-            out.append(map_bodies(s, lambda b: self.block(b, pending)))
+            out.append(map_bodies(s, lambda b: self.block(b, pending, around + (s,))))
         return tuple(out)
+
+    def warn_deeper(self, w: Workspace, around: tuple[Stmt, ...]) -> None:
+        """The first reader stands in a loop or branch the copy does not stand in."""
+        for s in around:
+            if isinstance(s, (For, While, If)) and not any(virtual(self.program, x) and x.span == w.span and x.args[1] == w.destination for x in walk((s,))):
+                where, what = ('branch', 'only when its condition holds') if isinstance(s, If) else ('loop', 'again in every iteration, over what earlier ones changed')
+                self.ctx.warn(PASS, f'{w.destination.buffer} is loaded from {w.name} inside the {where} at {s.span}, in front of its first reader: {what}', w.span)
+                return
 
     def at_definition(self, body: tuple[Stmt, ...], numbered: list[Workspace]) -> tuple[Stmt, ...]:
         """Both halves where the copy stands, every copy with a workspace of its own: the meaning of the source."""

@@ -137,7 +137,8 @@ class Expander:
                                 'guard the copy with an if on the tile index'))
         vm, vn = t.valid_rows or m, t.valid_cols or n
         steps = []
-        if (vm, vn) != (m, n) and dst.literal_zero:
+        # A load from a workspace names the size of the workspace tile: it is whole, whatever the L1 tile holds besides.
+        if (vm, vn) != (m, n) and dst.literal_zero and not attrs.get('whole_tile'):
             fill = g.l1_tile(dst, m, n)
             steps += [Step('op', PIPE['MTE2'], accesses=(Access(fill, 'w', dst.buffer.name),), cycles=self.cost.vector('fill', m * n, src.buffer.es),
                            op='fill_l1'), Step('barrier', PIPE['MTE2'], op='pipe_barrier')]

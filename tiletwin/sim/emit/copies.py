@@ -95,7 +95,7 @@ class Copies(Bridges):
         full = tile(self.buffer(dst.buffer))
         rect = Rect(self, src)
         start = self.offset(dst)
-        literal = all(E.int_value(e) == 0 for e in dst.starts)
+        literal = all(E.int_value(e) == 0 for e in dst.starts) and not s.attrs.get('whole_tile')
         vr, vc, whole = self.sizes(rect, full)
         torch = self.place(src.buffer).exact or self.place(dst.buffer).exact
         if whole is True:
