@@ -1,4 +1,4 @@
-"""The front door: `tiletwin check | compare | lint | new | lower | trace | doctor | list`.
+"""The front door: `tiletwin run | check | compare | lint | new | lower | trace | doctor | list`.
 
 Exit status: 0 clean, 1 findings or wrong numbers, 2 usage or environment.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Sequence
 
 from .errors import CallError, EnvironmentError_, TileTwinError
+from .run_command import ABOUT as ABOUT_RUN, add_options as add_run_options, run as run_script, split as split_run
 
 if TYPE_CHECKING:
     from .harness.gather import Result
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     def add(name: str, what: str, **kwargs: Any) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=what, description=what, **kwargs)
 
+    add_run_options(add('run', ABOUT_RUN))
     check = add('check', 'run operators or scripts and judge every kernel', parents=[common])
     check.add_argument('what', nargs='+', metavar='OP|FILE', help='an operator of `tiletwin list`, a Python file, or all')
     check.add_argument('--strict', action='store_true', help='review findings fail as well')
@@ -65,12 +67,18 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    rest: list[str] = []
+    if given[:1] == ['run']:
+        # What stands behind the script is the script's.
+        options, rest = split_run(given[1:])
+        given = ['run', *options]
     try:
-        args = parser().parse_args(argv)
+        args = parser().parse_args(given)
     except SystemExit as end:  # argparse has printed the help or the error
         return int(end.code or 0)
     try:
-        status = _COMMANDS[args.command](args)
+        status = run_script(args, rest) if args.command == 'run' else _COMMANDS[args.command](args)
         sys.stdout.flush()
         return status
     except TileTwinError as error:
