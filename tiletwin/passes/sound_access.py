@@ -214,7 +214,8 @@ class Reader:
         steps: tuple[Step, ...] = (Step('all'), Step('op', 'S', accesses=tuple(reads))) if reads else ()
         steps += (Step('op', 'V', accesses=tuple(own)),)
         if s.op == 'reduce' and not s.attrs['clear'] and self.target == 'ascendc':
-            steps += (pair('V', 'S'), Step('op', 'S', accesses=(own[0]._replace(pipe='S', mode='m', covers=frozenset('V')),)))
+            # The template merges with scalar reads and writes that wait for nothing issued before it.
+            steps = (Step('op', 'S', accesses=(own[0]._replace(pipe='S', mode='m', covers=NONE),)), *steps)
         return steps
 
 

@@ -157,6 +157,7 @@ class Block:
 
     def leave(self, j: int, state: State, iteration: int) -> State:
         item, index = self.items[j], j + iteration * len(self.items)
+        before = [list(row) for row in state.know]
         for step in item.steps:
             if step.kind == 'op':
                 state.did(P[step.pipe], index)
@@ -170,7 +171,8 @@ class Block:
             for p, q in told:
                 state.know[q][p] = index
         for p, q in item.drains:
-            state.learn(q, state.finished(p))
+            # Set inside the loop: it carries what the pipe knew when the loop began, and all of its own work in it.
+            state.learn(q, [*before[p][:p], index, *before[p][p + 1:]])
         self.snapshots.append([state.finished(p) for p in range(len(PIPES))])
         return state
 
