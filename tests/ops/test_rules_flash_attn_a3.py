@@ -237,8 +237,9 @@ def test_C1_14_without_the_gu_barriers_exactly_the_output_tile_races():
         out = []
         for s in body:
             if isinstance(s, If) and any(isinstance(x, Instr) and x.op == 'brcb_experiment' for x in s.els):
-                keep = tuple(x for i, x in enumerate(s.els) if not (isinstance(x, Instr) and x.op == 'pipe_barrier' and isinstance(s.els[i - 1], For)))
-                assert len(keep) == len(s.els) - 1
+                after = next(i for i, x in enumerate(s.els) if isinstance(x, For)) + 1
+                assert s.els[after].op == 'pipe_barrier'
+                keep = s.els[:after] + s.els[after + 1:]
                 s = If(s.cond, s.then, keep, s.span)
             out.append(map_bodies(s, stripped) if bodies(s) and not isinstance(s, If) else s)
         return tuple(out)

@@ -104,7 +104,8 @@ def test_C0_25_the_value_path_alone_is_rounded():
 
 
 def test_C0_26_the_running_maximum_starts_finite(reuse):
-    scalars = [e.value for s in instructions(reuse.program) for a in s.args if not isinstance(a, (Region, str)) for e in E.walk(E.as_expr(a)) if isinstance(e, E.Const)]
+    operands = [E.as_expr(a) for s in instructions(reuse.program) for a in s.args if not isinstance(a, (Region, str))]
+    scalars = [e.value for a in operands for e in E.walk(a) if isinstance(e, E.Const)]
     assert -1e30 in scalars
     assert all(abs(v) != float('inf') for v in scalars)
 

@@ -95,6 +95,12 @@ class Operator:
         """The attributes of a case, without those the mode's form has no use for."""
         return {k: v for k, v in case.attributes.items() if k not in self.variant.form(mode).without}
 
+    def refuse_left_out(self, settings: dict[str, Any], mode: str) -> None:
+        """An attribute the mode's form has no use for may be given only as its default."""
+        for key, reason in self.variant.form(mode).without.items():
+            if key in settings and settings[key] != self.variant.attributes[key]:
+                raise CallError(f'{self.name}: the {mode} form takes no {key}', why=reason, instead=f'the call without {key}')
+
     def kernel(self, sizes: dict[str, int], settings: dict[str, Any], dtypes: tuple[str, ...], mode: str = 'expert', arch: str = 'a3') -> Any:
         """The compiled kernel for these sizes; nothing runs."""
         if arch not in self.chips:
@@ -104,10 +110,8 @@ class Operator:
         cores = settings.get('cores', None)
         if cores is not None and (not isinstance(cores, int) or isinstance(cores, bool) or cores < 1):
             raise CallError(f'{self.name}: cores is {cores!r}', why='it is the number of blocks of the launch', instead='a positive int')
+        self.refuse_left_out(settings, mode)
         without = self.variant.form(mode).without
-        for key, reason in without.items():
-            if key in settings and settings[key] != self.variant.attributes[key]:
-                raise CallError(f'{self.name}: the {mode} form takes no {key}', why=reason, instead=f'the call without {key}')
         settings = {**settings, 'cores': cores or chip_of(arch).cube_cores}
         arguments = (self.variant.arguments or (lambda s, a, _: {**s, **a}))(sizes, settings, dtypes)
         arguments = {k: v for k, v in arguments.items() if k not in without}
@@ -123,6 +127,8 @@ class Operator:
         from ..jit import observe
 
         settings = self.variant.settings(attributes)
+        # Before the limits: they hold for the values of attributes a form does take.
+        self.refuse_left_out(settings, mode)
         sizes = self.variant.bind(tensors, settings)
         kernel = self.kernel(sizes, settings, tuple(str(x.dtype).removeprefix('torch.') for x in tensors), mode, arch)
         launches: list['Launch'] = []

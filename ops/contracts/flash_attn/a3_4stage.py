@@ -1,7 +1,7 @@
 """Flash attention as a four-stage pipeline with lookahead through queues in GM."""
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Form, Operand, Variant
 
 from .inputs import half, multiple, refuse_scale, softmax_attention, three
 
@@ -81,6 +81,14 @@ def bad(name, says, tensors=None, **attributes):
 
 
 KEYS = ('Sk', 'D')
+# What a developer kernel has no say in.
+FROM_THE_COMPILER = {
+    'cores': 'it has one block per 128 queries, whatever the number of cores',
+    's1_tile': 'a tile of keys is one product wide',
+    'qk_preload': 'how far the scores run ahead is the number of stages of the pipelined loop',
+    'exp_ring': 'the compiler gives the factors as many slots as it has stages',
+    'row_slice': 'each vector core takes half the rows of every tile',
+}
 
 A3_4STAGE = Variant(
     name=NAME,
@@ -93,6 +101,8 @@ A3_4STAGE = Variant(
     policy=lambda dtype: 'allclose 1e-3/1e-3 + l2 1e-3',
     limits=a3_4stage_limits,
     arguments=arguments,
+    forms={'developer': Form(FROM_THE_COMPILER,
+                             {'source-512': 'it is about the width of a tile', 'preload-4': 'it is about the lookahead'})},
     cases=(
         Case('minimum', 'minimum', shape(128, 768), {'cores': 1}),
         Case('source', 'source', shape(128, 768)),

@@ -1,7 +1,7 @@
 """Flash attention over the on-chip bridges of a5, one tile of keys after the other."""
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Form, Operand, Variant
 
 from .inputs import half, multiple, refuse_scale, softmax_attention, three
 
@@ -42,8 +42,8 @@ def arguments(sizes, settings, dtypes):
 
 def check_values(q, k, v, **_):
     if not q.dtype == k.dtype == v.dtype:
-        raise CallError(f'{NAME}: q, k and v are {q.dtype}, {k.dtype} and {v.dtype}', why='the probabilities take the dtype of q and are multiplied with v',
-                        instead='one dtype for all three')
+        raise CallError(f'{NAME}: q, k and v are {q.dtype}, {k.dtype} and {v.dtype}', instead='one dtype for all three',
+                        why='the probabilities take the dtype of q and are multiplied with v')
 
 
 def bhsd(B, H, S, D):
@@ -69,6 +69,7 @@ A5_SERIAL = Variant(
     limits=a5_serial_limits,
     check_values=check_values,
     arguments=arguments,
+    forms={'developer': Form({'cores': 'it has one block per tile of queries, whatever the number of cores'})},
     cases=(
         Case('minimum', 'minimum', bhsd(1, 1, 32, 16), {'cores': 1, 'block_m': 32, 'block_n': 16}),
         Case('source', 'source', bhsd(1, 2, 256, 64), square(64)),
@@ -86,7 +87,7 @@ A5_SERIAL = Variant(
     ),
     bad=(
         BadInput('dtype', lambda: ((half(1, 1, 64, 64).float(), *three(1, 1, 64, 64)[1:]), {'arch': 'a5'}), CallError, 'q is float32'),
-        BadInput('two-dtypes', lambda: ((*three(1, 1, 64, 64)[:2], half(1, 1, 64, 64).bfloat16()), {'arch': 'a5'}), CallError, 'one dtype for all three'),
+        BadInput('two-dtypes', lambda: ((*three(1, 1, 64, 64)[:2], half(1, 1, 64, 64).bfloat16()), {'arch': 'a5'}), CallError, 'one dtype'),
         BadInput('tail', lambda: (three(1, 1, 100, 64), {'arch': 'a5'}), CallError, 'S is 100'),
         BadInput('head', lambda: (three(1, 1, 64, 72), {'arch': 'a5'}), CallError, 'D is 72'),
         BadInput('wide-head', lambda: (three(1, 1, 128, 256), {'arch': 'a5', **square(128)}), CallError, 'D is 256 with blocks of 128 x 128'),
@@ -94,7 +95,7 @@ A5_SERIAL = Variant(
         BadInput('block-n', lambda: (three(1, 1, 64, 64), {'arch': 'a5', 'block_n': 8}), CallError, 'block_n is 8'),
         BadInput('shapes', lambda: ((half(1, 1, 64, 64), *three(1, 1, 128, 64)[1:]), {'arch': 'a5'}), CallError, 'S is 64 before and 128 in k'),
         BadInput('rank', lambda: (three(64, 64), {'arch': 'a5'}), CallError, 'q has shape (64, 64)'),
-        BadInput('transposed', lambda: ((half(1, 64, 2, 64).transpose(1, 2), *three(1, 2, 64, 64)[1:]), {'arch': 'a5'}), CallError, 'q is not contiguous'),
+        BadInput('transposed', lambda: ((half(1, 64, 2, 64).transpose(1, 2), *three(1, 2, 64, 64)[1:]), {'arch': 'a5'}), CallError, 'not contiguous'),
         BadInput('scale', lambda: (three(1, 1, 64, 64), {'arch': 'a5', 'scale': -1.0}), CallError, 'scale is -1.0'),
         BadInput('causal', lambda: (three(1, 1, 64, 64), {'arch': 'a5', 'causal': True}), CallError, "no attribute 'causal'"),
         BadInput('missing', lambda: (three(1, 1, 64, 64)[:2], {'arch': 'a5'}), CallError, 'takes 3 tensors'),
