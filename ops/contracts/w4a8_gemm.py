@@ -3,7 +3,7 @@
 import torch
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Contract, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Variant
 
 
 def unpack(packed):
@@ -74,7 +74,7 @@ CASES = (
 )
 
 
-def variant(name, longest):
+def variant(name, longest, cover, fallback=''):
     full = f'w4a8_gemm.{name}'
     bad = (
         BadInput('dtype', lambda: ((pair()[0].int(), pair()[1]), {}), CallError, 'A is int32'),
@@ -93,7 +93,8 @@ def variant(name, longest):
     return Variant(name=full, row='w4a8_gemm', kernel=name, chips=('a2', 'a3', 'a5'),
                    inputs=(Operand('A', ('M', 'K'), ('int8',), int8), Operand('B_packed', ('N', 'K/2'), ('uint8',), nibbles)),
                    attributes={'block_N': None, 'cores': None}, reference=reference, policy=lambda dtype: 'bitwise',
-                   limits=limits(full, longest), arguments=arguments, cases=CASES, bad=bad)
+                   limits=limits(full, longest), arguments=arguments, cases=CASES, bad=bad,
+                   war_cover=cover, fallback_reason=fallback, forms={'developer': Form({'cores': 'its blocks are those of the result, whatever the number of cores'})})
 
 
-CONTRACT = Contract('w4a8_gemm', (variant('workspace_vid', 0), variant('vid_eliminated', 16384)))
+CONTRACT = Contract('w4a8_gemm', (variant('workspace_vid', 0, 'slots>=trips', 'multi_version'), variant('vid_eliminated', 16384, 'single_shot')))

@@ -1,9 +1,10 @@
 """Expert W4A8 product: C[M, N] = A[M, K] @ unpack(B_packed)[N, K]^T, int8 by int4 into int32.
 
 The vector cores unpack, the cube multiplies, both at once. A core owns blocks of `block_N` rows of B and runs all of M under
-each, so that every weight is unpacked once. On A2/A3 unpacked rows can only reach the cube through GM:
+each, so that every weight is unpacked once; only where there are fewer blocks than cores, cores share a block and split M.
+On A2/A3 unpacked rows can only reach the cube through GM:
 
-* `workspace_vid`: through workspace[N, K], each vector core at its own rows; the cube reads it again for every block of M;
+* `workspace_vid`: through workspace[N, K] (one per split of M), each vector core at its own rows; the cube reads it for every block of M;
 * `vid_eliminated`: through a ring of tiles per core; the cube keeps the rows in L1 for all blocks of M.
 
 Unpacking works on words: a packed byte becomes one int16 word whose two bytes are its two numbers, already in order.
@@ -46,9 +47,13 @@ def divisor(n, unit, most):
 @tiletwin.jit(out_idx=[2], workspace_idx=[3], pass_configs=EXPERT)
 def w4a8(M, N, K, block_N, ahead, resident, cores=24):
     half_N = block_N // 2  # rows of B per vector core
-    block_M = min(128, (M + 15) // 16 * 16)
-    m_num = (M + block_M - 1) // block_M
     n_num = N // block_N
+    splits = max(1, min((M + 31) // 32, cores // n_num))
+    block_M = min(128, ((M + splits - 1) // splits + 15) // 16 * 16)
+    m_num = (M + block_M - 1) // block_M
+    m_share = (m_num + splits - 1) // splits  # blocks of M per work item
+    splits = (m_num + m_share - 1) // m_share
+    items = n_num * splits
     chunk = divisor(K, 64, min(512, 2 * LANES // half_N))
     chunks = K // chunk
     packed = chunk // 2
@@ -64,7 +69,7 @@ def w4a8(M, N, K, block_N, ahead, resident, cores=24):
         A: T.Tensor((M, K), 'int8'),
         B_packed: T.Tensor((N, K // 2), 'uint8'),
         C: T.Tensor((M, N), 'int32'),
-        workspace: T.Tensor((cores * ahead * block_N, chunk) if resident else (N, K), 'int8'),
+        workspace: T.Tensor((cores * ahead * block_N, chunk) if resident else (splits * N, K), 'int8'),
     ):
         with T.Kernel(cores, is_npu=True) as (cid, vid):
             # Two buffers rather than one with two slots: a load into a whole L1 buffer zeroes the rows beyond M.
@@ -86,7 +91,7 @@ def w4a8(M, N, K, block_N, ahead, resident, cores=24):
             numbers = T.view(words, (2, half_N, chunk), 'int8')
 
             with T.Scope('C'):
-                items = (n_num - cid + cores - 1) // cores
+                mine = (items - cid + cores - 1) // cores
                 for e in T.serial(2):
                     T.set_flag('mte1', 'mte2', e)
                     T.set_flag('m', 'mte1', e)
@@ -95,15 +100,22 @@ def w4a8(M, N, K, block_N, ahead, resident, cores=24):
                     for e in T.serial(panels):
                         T.set_flag('mte1', 'mte2', 2 + e)
 
-                for t in T.serial(items):
-                    col = (t * cores + cid) * block_N
-                    for bm in T.serial(m_num):
-                        u = (t * m_num + bm) % 2
+                for t in T.serial(mine):
+                    item = t * cores + cid
+                    col = item // splits * block_N
+                    first = item % splits * m_share
+                    for bm in T.serial(T.min(m_share, m_num - first)):
+                        u = (t * m_share + bm) % 2
                         T.wait_flag('fix', 'm', u)
                         for c in T.serial(chunks):
                             q = t * chunks + c
-                            j = (t * m_num + bm) * chunks + c
+                            j = (t * m_share + bm) * chunks + c
                             T.wait_flag('mte1', 'mte2', j % 2)
+                            # Before the core stops for B: A need not wait for it.
+                            if j % 2 == 0:
+                                T.copy(A[(first + bm) * block_M, c * chunk], a_ping)
+                            else:
+                                T.copy(A[(first + bm) * block_M, c * chunk], a_pong)
                             if bm == 0:
                                 T.wait_cross_flag(B_READY, 'MTE2')
                                 if resident:
@@ -111,14 +123,10 @@ def w4a8(M, N, K, block_N, ahead, resident, cores=24):
                                         T.wait_flag('mte1', 'mte2', 2 + t % panels)
                                     T.copy(workspace[(cid * ahead + q % ahead) * block_N, 0], b_l1[t % panels * chunks + c, :, :])
                             if not resident:
-                                T.copy(workspace[col, c * chunk], b_l1[j % 2, :, :])
+                                T.copy(workspace[item % splits * N + col, c * chunk], b_l1[j % 2, :, :])
                             if bm == 0:
-                                if q + ahead < items * chunks:
+                                if q + ahead < mine * chunks:
                                     T.set_cross_flag('MTE2', B_FREE)
-                            if j % 2 == 0:
-                                T.copy(A[bm * block_M, c * chunk], a_ping)
-                            else:
-                                T.copy(A[bm * block_M, c * chunk], a_pong)
                             T.set_flag('mte2', 'mte1', j % 2)
                             T.wait_flag('mte2', 'mte1', j % 2)
 
@@ -139,11 +147,11 @@ def w4a8(M, N, K, block_N, ahead, resident, cores=24):
                                     T.pipe_barrier('m')
                             T.set_flag('mte1', 'mte2', j % 2)
                         if resident:
-                            if bm == m_num - 1:
+                            if bm == T.min(m_share, m_num - first) - 1:
                                 T.set_flag('mte1', 'mte2', 2 + t % panels)
                         T.set_flag('m', 'fix', u)
                         T.wait_flag('m', 'fix', u)
-                        T.copy(c_l0[u, :, :], C[bm * block_M, col])
+                        T.copy(c_l0[u, :, :], C[(first + bm) * block_M, col])
                         T.set_flag('fix', 'm', u)
 
                 for e in T.serial(2):
@@ -161,9 +169,10 @@ def w4a8(M, N, K, block_N, ahead, resident, cores=24):
                     T.set_flag('v', 'mte2', e)
                     T.set_flag('mte3', 'v', e)
 
-                for q in T.serial((n_num - cid + cores - 1) // cores * chunks):
+                for q in T.serial((items - cid + cores - 1) // cores * chunks):
                     # Both sides of the workspace count rows of B: block, then vector core, then row.
-                    actual_row = (q // chunks * cores + cid) * block_N + vid * half_N
+                    owner = q // chunks * cores + cid
+                    actual_row = owner // splits * block_N + vid * half_N
                     s = q % 2
                     T.wait_flag('v', 'mte2', s)
                     T.copy(B_packed[actual_row, q % chunks * packed], in_ub[s, :, :])
@@ -195,7 +204,7 @@ def w4a8(M, N, K, block_N, ahead, resident, cores=24):
                     if resident:
                         T.copy(numbers[s, :, :], workspace[(cid * ahead + q % ahead) * block_N + vid * half_N, 0])
                     else:
-                        T.copy(numbers[s, :, :], workspace[actual_row, q % chunks * chunk])
+                        T.copy(numbers[s, :, :], workspace[owner % splits * N + actual_row, q % chunks * chunk])
                     T.set_flag('mte3', 'v', s)
                     T.set_cross_flag('MTE3', B_READY)
 
