@@ -8,7 +8,8 @@ import warnings
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator
 
-from .backends.calls import Bound, Convention, KernelParam
+from .backends.calls import Bound, Convention, KernelParam, give_back
+from .backends.doubts import doubts, written_behind
 from .errors import DialectError, DialectTypeError, EnvironmentError_, KernelWarning, TileTwinError, UnsupportedError
 from .ir.nodes import Program
 from .backends.gaps import blame, changed_meaning
@@ -128,11 +129,12 @@ class JITKernel:
 
     def _lower(self, program: Program) -> Program:
         from .ir.verify import verify
-        from .passes.pipeline import lower
+        from .passes.pipeline import Lowering
 
         verify(program, 'the front end', self.target)
         found: list[PassWarning] = []
-        lowered = lower(program, self.pass_configs, self.target, self.platform.lower(), self.profile, warnings=found)
+        self.lowering = Lowering(program, self.pass_configs, self.target, self.platform.lower(), self.profile)
+        lowered = self.lowering.lower(warnings=found)
         self.pass_warnings = found
         for w in found:
             warnings.warn(f'{program.name}: {w.message}' + (f' ({w.where})' if w.where else ''), KernelWarning, stacklevel=5)
@@ -144,8 +146,12 @@ class JITKernel:
 
     def __call__(self, *args: Any, stream: int = -1):
         """Inputs in parameter order; one tensor, or a list of the outputs in the order of out_idx."""
-        bound = self.convention.bind(args, strict_shapes())
-        self.launch(bound)
+        import torch
+
+        # Modes the caller has on torch, such as a default device, are not for the simulator's own arithmetic.
+        with torch._C.DisableTorchFunction():
+            bound = self.convention.bind(args, strict_shapes())
+            self.launch(bound)
         return bound.results[0] if len(bound.results) == 1 else bound.results
 
     def launch(self, bound: Bound) -> Launch:
@@ -153,8 +159,13 @@ class JITKernel:
 
         options = Options(chip=self.platform.lower(), target=self.target, sanitize=sanitizing())
         record = simulate(self.program, bound.tensors, bound.scalars, options, bound.poisoned)
+        behind = give_back(bound.short)
+        extra = doubts(self.source) + tuple(written_behind(self.program, name, *bound.short[name]) for name in behind)
+        if extra and options.sanitize:
+            record.verdict = Verdict(record.verdict.findings + extra)
         if options.sanitize and self.profile == 'fork' and any(self.pass_configs.get(k) for k in KEYS):
             record.verdict = blame(Verdict(record.verdict.findings + changed_meaning(self.pass_warnings)), lambda: self.sound_verdict(bound))
+        record.lowering = self.lowering
         self.launch_record = record
         for callback in list(on_launch):
             callback(record)
@@ -163,10 +174,9 @@ class JITKernel:
     def sound_verdict(self, bound: Bound) -> Verdict | None:
         """What the same kernel would be told if its passes inserted all that correctness needs; None when that cannot be said."""
         from .backends.simulator import judge
-        from .passes.pipeline import lower
 
         try:
-            program = lower(self.source, self.pass_configs, self.target, self.platform.lower(), 'sound')
+            program = self.lowering.lower('sound')
         except TileTwinError:
             return None
         return judge(program, bound.scalars, self.platform.lower(), self.target, bound.poisoned)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CallError, DialectTypeError, TileTwinError
@@ -34,12 +34,47 @@ class Bound:
     scalars: dict[str, int | float]
     results: list['torch.Tensor']
     poisoned: frozenset[str]
+    # Tensors smaller than declared, by parameter: what the caller passed, and the memory of the declared size that stands for it.
+    short: dict[str, tuple['torch.Tensor', 'torch.Tensor']] = field(default_factory=dict)
 
 
 def torch_dtype(name: str) -> 'torch.dtype':
     import torch
 
     return getattr(torch, name)
+
+
+def poison(t: 'torch.Tensor') -> None:
+    """Fills memory nobody wrote with NaN, or with a byte no index survives."""
+    import torch
+
+    t.fill_(float('nan')) if t.is_floating_point() and t.dtype.itemsize > 1 else t.view(torch.uint8).fill_(0xA5)
+
+
+def lengthened(t: 'torch.Tensor', shape: tuple[int, ...]) -> 'torch.Tensor':
+    """Memory of the declared shape that starts with the elements of `t`."""
+    import torch
+
+    whole = torch.empty(shape, dtype=t.dtype)
+    poison(whole.view(-1)[t.numel():])
+    whole.view(-1)[:t.numel()] = t.view(-1)
+    return whole
+
+
+def give_back(short: dict[str, tuple['torch.Tensor', 'torch.Tensor']]) -> list[str]:
+    """Copies what a launch wrote into the tensors of the caller; names those it wrote behind."""
+    import torch
+
+    beyond = []
+    for name, (passed, whole) in short.items():
+        flat = whole.view(-1)
+        passed.view(-1).copy_(flat[:passed.numel()])
+        rest = flat[passed.numel():]
+        untouched = torch.empty_like(rest)
+        poison(untouched)
+        if not torch.equal(rest.view(torch.uint8), untouched.view(torch.uint8)):
+            beyond.append(name)
+    return beyond
 
 
 def indices(value: Any, count: int, what: str) -> list[int]:
@@ -99,6 +134,9 @@ class Convention:
 
     def bind(self, args: tuple, strict_shapes: bool = True) -> Bound:
         named = [p if isinstance(p, str) else p.name for p in self.program.params]
+        if not strict_shapes:
+            # The runtime takes what it needs and never looks at the rest.
+            args = args[:len(self.inputs)]
         if len(args) != len(self.inputs):
             wanted = ', '.join(named[i] for i in self.inputs)
             surplus = len(args) - len(self.inputs)
@@ -110,13 +148,16 @@ class Convention:
         for position, value in zip(self.inputs, args):
             p = self.program.params[position]
             if isinstance(p, str):
-                tensors[p] = self._tensor(position, self.program.buffers[p], value)
+                tensors[p] = self._tensor(position, self.program.buffers[p], value, strict_shapes)
             else:
                 scalars[p.name] = self._scalar(p, value)
         self._same_device(tensors)
         self._solve(tensors, scalars)
+        short = {}
         for name, t in tensors.items():
             tensors[name] = self._shaped(self.program.buffers[name], t, scalars, strict_shapes)
+            if tensors[name].numel() > t.numel():
+                short[name] = t, tensors[name]
         device = next(iter(tensors.values())).device if tensors else 'cpu'
         for i in self.made:
             b = self.program.buffers[self.program.params[i]]
@@ -126,9 +167,9 @@ class Convention:
                                 instead='a workspace parameter, or a static number of blocks')
             tensors[b.name] = self._allocate(b, scalars, device)
         made = frozenset(named[i] for i in self.made)
-        return Bound(tensors, scalars, [tensors[named[i]] for i in self.out_idx], made)
+        return Bound(tensors, scalars, [tensors[named[i]] for i in self.out_idx], made, short)
 
-    def _tensor(self, position: int, b: Buffer, value: Any):
+    def _tensor(self, position: int, b: Buffer, value: Any, strict: bool = True):
         import torch
 
         if not isinstance(value, torch.Tensor):
@@ -138,7 +179,7 @@ class Convention:
             raise CallError(f'Buffer dtype mismatch for parameter {b.name}: expected {b.dtype}, got {str(value.dtype).removeprefix("torch.")}',
                             where=b.span,
                             why='the kernel reads bytes, nothing converts them', instead=f'.to(torch.{b.dtype})')
-        if value.dim() != len(b.shape):
+        if strict and value.dim() != len(b.shape):
             raise CallError(f'Buffer shape mismatch for parameter {b.name}: {len(b.shape)} dimensions expected, got {tuple(value.shape)}',
                             where=b.span,
                             why='addresses are computed from the declared shape')
@@ -168,7 +209,7 @@ class Convention:
 
     def _solve(self, tensors: dict[str, Any], scalars: dict[str, int | float]) -> None:
         """Symbolic dims: first where a dim is the plain name, then from a dim that is linear in one unknown name."""
-        dims = [(b, d, tensors[b.name].shape[i]) for b in self.program.tensors if b.name in tensors for i, d in enumerate(b.shape)]
+        dims = [(b, d, got) for b in self.program.tensors if b.name in tensors for d, got in zip(b.shape, tensors[b.name].shape)]
         for _, d, got in dims:
             if isinstance(d, E.Var) and d.name not in scalars:
                 scalars[d.name] = int(got)
@@ -198,16 +239,18 @@ class Convention:
                         instead=f'a tensor with the plain dimension {name}')
 
     def _shaped(self, b: Buffer, t, scalars: dict, strict: bool):
-        """The tensor with the declared shape. A larger one is the memory its first elements lie in: the kernel only has its address."""
+        """The tensor with the declared shape: the kernel only has its address. Memory behind a smaller one is poisoned."""
         want = self._extents(b, scalars)
+        if not strict:
+            return t if tuple(t.shape) == want else t.view(-1)[:math.prod(want)].view(want) if t.numel() >= math.prod(want) else lengthened(t, want)
         for i, (w, got) in enumerate(zip(want, t.shape)):
-            if w == got or (not strict and t.numel() >= math.prod(want)):
+            if w == got:
                 continue
             raise CallError(f'Buffer shape mismatch for parameter {b.name}: expected {want}, got {tuple(t.shape)} '
                             f'(dimension {i}: {E.text(b.shape[i])} = {w})', where=b.span,
                             why='addresses are computed from the declared shape',
                             instead='a tensor of the declared shape, or a symbolic dimension T.symbolic(...)')
-        return t if tuple(t.shape) == want else t.view(-1)[:math.prod(want)].view(want)
+        return t
 
     def _extents(self, b: Buffer, scalars: dict) -> tuple[int, ...]:
         found = []

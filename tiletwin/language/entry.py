@@ -9,6 +9,7 @@ from typing import Any, Callable, get_origin
 
 from ..errors import DialectAssertionError, DialectError, DialectTypeError, Span
 from . import cache
+from .leniency import collected
 from .source import file_of, nonlocals_of, source_of, traceable
 from .where import caller
 
@@ -27,8 +28,11 @@ class PrimFunc:
     def _build(self):
         from ..ir.from_tir import program
 
-        self._tir = trace(self.func)
+        with collected() as doubts:
+            self._tir = trace(self.func)
         built = program(self._tir)
+        if doubts:
+            built.attrs['doubts'] = tuple(doubts)
         if self.key:
             cache.store(self.key, built)
         return built

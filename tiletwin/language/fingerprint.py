@@ -17,6 +17,7 @@ from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
+from .leniency import lenient
 from .source import file_of, nonlocals_of, source_of
 
 # Modules whose functions give equal results for equal arguments.
@@ -230,7 +231,7 @@ def fingerprint(func: FunctionType) -> str | None:
     """The key of a kernel function, or None when it must be traced every time."""
     hasher = _Hasher()
     try:
-        hasher.put(engine_version(), os.path.abspath(func.__code__.co_filename))
+        hasher.put(engine_version(), lenient(), os.path.abspath(func.__code__.co_filename))
         hasher.function(func)
     except (Unfit, RecursionError):
         return None

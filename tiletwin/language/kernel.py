@@ -9,6 +9,7 @@ from tvm.script.ir_builder import tirx as tb
 
 from ..errors import DialectAssertionError, DialectError, DialectTypeError, UnsupportedError
 from .carrier import KERNEL, SCOPE
+from .leniency import doubt
 from .where import check, fail, here
 
 
@@ -60,9 +61,9 @@ def Kernel(*blocks, threads=None, is_cpu=False, prelude=None, is_npu=False, pipe
 
 def Scope(name: str):
     """`with T.Scope('C')`: the cube core only; `with T.Scope('V')`: the vector cores only."""
-    check(name in ('C', 'V'), DialectError, f'T.Scope({name!r})', 'the compiler takes every string but "V" for the cube core',
+    doubt(name in ('C', 'V'), DialectError, f'T.Scope({name!r})', 'the compiler takes every string but "V" for the cube core',
           'T.Scope("C") or T.Scope("V")')
-    return tb.attr('scope', SCOPE, tirx.StringImm(name))
+    return tb.attr('scope', SCOPE, tirx.StringImm('V' if name == 'V' else 'C'))
 
 
 def use_swizzle(cid, m, n, k, block_m, block_n, off=1, dir=0, in_loop=False):

@@ -10,6 +10,7 @@ from ..errors import DialectAssertionError, DialectError, DialectTypeError, Path
 from ..ir.ops import ROUTES
 from .emit import issue
 from .operands import Operand, int_or_expr, resolve, same_value, scalar, shown, tensor
+from .leniency import doubt
 from .where import check, fail, here
 
 _UNPLACED = ('SHARED', 'FRAGMENT')
@@ -58,7 +59,7 @@ def _check_route(src: Operand, dst: Operand, transpose: bool, relu: bool, padded
             (transpose, 'transpose', (('L1', 'L0A'), ('L1', 'L0B')), 'only the L1 -> L0 load engine transposes'),
             (relu, 'enable_relu', (('L0C', 'GM'), ('L0C', 'UB')), 'only the write-out of L0C applies ReLU'),
             (padded, 'pad_value', (('GM', 'UB'),), 'only loads into UB are padded; L1 tails are always zero')):
-        check(not given or pair in routes, DialectError, f'{label} on a copy {src.space} -> {dst.space} has no effect', why, f'drop {label}')
+        doubt(not given or pair in routes, DialectError, f'{label} on a copy {src.space} -> {dst.space} has no effect', why, f'drop {label}')
 
 
 def copy(src, dst, enable_relu=False, transpose=False, pad_value=None):

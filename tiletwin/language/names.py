@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import DialectError, Span
+from .leniency import doubt
 
 LOOPS = ('for', 'while')
 
@@ -73,9 +74,13 @@ class Names:
             raise DialectError(f'`{name}` is used outside its defining region: it was bound in {top.block.describe()}, which has ended', where=where,
                                why='a name ends with the loop, if or with block that binds it',
                                instead=f'bind `{name}` before the block; for a scalar that changes: {name} = T.alloc_var("int32", init=...)')
-        raise DialectError(f'`{name}` was rebound in {top.block.describe()} (line {top.span.line}) and is read after that block', where=where,
-                           why='an assignment inside a block is a new name for that block: the value outside does not change, whatever Python shows',
-                           instead=f'{name} = T.alloc_var(dtype, init=...) before the block, or another name inside it')
+        doubt(False, DialectError, f'`{name}` was rebound in {top.block.describe()} (line {top.span.line}) and is read after that block', where=where,
+              why='an assignment inside a block is a new name for that block: the value outside does not change, whatever Python shows',
+              instead=f'{name} = T.alloc_var(dtype, init=...) before the block, or another name inside it')
+        while not stack[-1].block.alive:
+            stack.pop()
+        stack[-1].read = self.tick()
+        return stack[-1]
 
     def bind(self, name: str, value: Any, block: Block, span: Span, loop_target: bool = False) -> None:
         stack = self.table.setdefault(name, [])
@@ -92,7 +97,8 @@ class Names:
         inner: Block | None = block
         while inner is not None and inner is not outer.block:
             if inner.kind in LOOPS and outer.read > inner.opened:
-                raise DialectError(f'`{name}` is read and then rebound inside {inner.describe()}', where=span,
-                                   why='an assignment does not reach the next iteration: every iteration would read the value from before the loop',
-                                   instead=f'{name} = T.alloc_var(dtype, init=...) before the loop: then assignments store')
+                doubt(False, DialectError, f'`{name}` is read and then rebound inside {inner.describe()}', where=span,
+                      why='an assignment does not reach the next iteration: every iteration would read the value from before the loop',
+                      instead=f'{name} = T.alloc_var(dtype, init=...) before the loop: then assignments store')
+                return
             inner = inner.parent

@@ -57,11 +57,19 @@ def symbolic(name: str, dtype: str = 'int32'):
     return _dynamic(name, element_type(dtype))
 
 
+class Extent(builtins.int):
+    """An int that answers `.value`, as the constants of the compiler do."""
+
+    @property
+    def value(self) -> builtins.int:
+        return builtins.int(self)
+
+
 def ceildiv(a, b):
     """a / b rounded up."""
     if isinstance(a, builtins.int) and isinstance(b, builtins.int):
         check(b != 0, DialectError, f'T.ceildiv({a}, 0)', 'division by zero')
-        return -(-a // b)
+        return Extent(-(-a // b))
     return tirx.ceildiv(a, b)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ...errors import DialectAssertionError, DialectError, DialectTypeError
 from ..operands import Operand, buffer_or_region, same_value, scalar, tensor
+from ..leniency import doubt
 from ..where import check
 
 
@@ -26,6 +27,21 @@ def same_size(op: str, a: Operand, b: Operand) -> None:
           'operands are contiguous runs of one length', 'slices of equal size')
 
 
+def leading(op: str, found: Operand, size: Any) -> Operand:
+    """A whole second operand, of which the instruction reads as many elements as the result has."""
+    if found.form != 'buffer' or not isinstance(found.size, int) or not isinstance(size, int) or found.size <= size:
+        return found
+    extents, rest = [], size
+    for d in reversed(found.shape):
+        if rest % d and d % rest:
+            return found
+        extents.append(min(d, rest))
+        rest = max(1, rest // d)
+    doubt(False, DialectAssertionError, f'T.tile.{op}: size must be same, {found} has {found.size} elements but {size} are used',
+          'the compiler does not compare the size of a whole second operand', 'a slice of the size of the result')
+    return Operand(found.buffer, found.starts, tuple(reversed(extents)), 'region')
+
+
 def same_dtype(op: str, a: Operand, b: Operand) -> None:
     check(a.dtype == b.dtype, DialectTypeError, f'T.tile.{op}: Type mismatch between {a.name} ({a.dtype}) and {b.name} ({b.dtype})',
           'a vector instruction has one element type', 'T.tile.cast one of them first')
@@ -39,7 +55,7 @@ def element(value: Any, op: str) -> Operand | None:
     check(found.space in ('UB', 'SHARED'), DialectTypeError, f'T.tile.{op}: scalar operand {found} is in {found.space}',
           'the scalar unit reads an operand element from UB',
           'x = A[i] first, and x as the operand')
-    check(all(d == 1 for d in found.shape[1:]), DialectError, f'T.tile.{op}: scalar operand {found} of a {len(found.shape)}-dimensional buffer',
+    doubt(all(d == 1 for d in found.shape[1:]), DialectError, f'T.tile.{op}: scalar operand {found} of a {len(found.shape)}-dimensional buffer',
           'the compiler keeps only the first index of the element', 'a one-dimensional buffer')
     return found
 

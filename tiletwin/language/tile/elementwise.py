@@ -6,7 +6,7 @@ from ...errors import DialectAssertionError, DialectError
 from ..emit import issue
 from ..operands import tensor
 from ..where import check
-from .common import count, same_dtype, same_size, scalar_operand, tile
+from .common import count, leading, same_dtype, same_size, scalar_operand, tile
 
 _SCALAR_FORMS = {'add': 'adds', 'sub': 'subs', 'mul': 'muls', 'div': 'divs', 'max': 'maxs', 'min': 'mins'}
 
@@ -21,7 +21,7 @@ def _binary(op: str, dst, src0, src1):
               'a tile filled with the scalar: T.tile.fill')
         same_dtype(op, d, a)
         return issue(scalar_form, d.call(), a.call(), scalar_operand(src1, op, d.dtype))
-    b = tile(src1, f'T.tile.{op}: src1')
+    b = leading(op, tile(src1, f'T.tile.{op}: src1'), d.size)
     same_size(op, d, b)
     return issue(op, d.call(), a.call(), b.call())
 
