@@ -142,7 +142,7 @@ SPLIT_KV = Variant(
         BadInput('dtype', lambda: ((inputs()[0].float(), *inputs()[1:]), {}), CallError, 'q is float32'),
         BadInput('table-dtype', lambda: ((*inputs()[:3], inputs()[3].long(), inputs()[4]), {}), CallError, 'block_table is int64'),
         BadInput('rank', lambda: ((inputs()[0][0], *inputs()[1:]), {}), CallError, 'q has shape (16, 128)'),
-        BadInput('transposed', lambda: ((torch.zeros(16, 1, 128).half().transpose(0, 1).expand(2, 16, 128), *inputs()[1:]), {}), CallError, 'q is not contiguous'),
+        BadInput('transposed', lambda: ((torch.zeros(1, 128, 16).half().transpose(1, 2), *inputs()[1:]), {}), CallError, 'q is not contiguous'),
         BadInput('missing', lambda: (inputs()[:4], {}), CallError, 'takes 5 tensors'),
         bad('head-dim', 'heads of 64', D=64),
         bad('page', 'pages of 64', page=64),

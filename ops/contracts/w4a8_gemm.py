@@ -41,7 +41,8 @@ def limits(name, longest):
                             instead="tiletwin.operator('w4a8_gemm.workspace_vid')")
         block = settings['block_N']
         if block is not None and (not isinstance(block, int) or block < 16 or block % 16 or N % block or block > 128):
-            raise CallError(f'{name}: block_N is {block!r}', why='L0B and L0C are made of fractals of 16', instead='a multiple of 16 up to 128 that divides N')
+            raise CallError(f'{name}: block_N is {block!r}', why='L0B and L0C are made of fractals of 16',
+                            instead='a multiple of 16 up to 128 that divides N')
     return check
 
 
@@ -94,7 +95,8 @@ def variant(name, longest, cover, fallback=''):
                    inputs=(Operand('A', ('M', 'K'), ('int8',), int8), Operand('B_packed', ('N', 'K/2'), ('uint8',), nibbles)),
                    attributes={'block_N': None, 'cores': None}, reference=reference, policy=lambda dtype: 'bitwise',
                    limits=limits(full, longest), arguments=arguments, cases=CASES, bad=bad,
-                   war_cover=cover, fallback_reason=fallback, forms={'developer': Form({'cores': 'its blocks are those of the result, whatever the number of cores'})})
+                   war_cover=cover, fallback_reason=fallback,
+                   forms={'developer': Form({'cores': 'its blocks are those of the result, whatever the number of cores'})})
 
 
 CONTRACT = Contract('w4a8_gemm', (variant('workspace_vid', 0, 'slots>=trips', 'multi_version'), variant('vid_eliminated', 16384, 'single_shot')))
