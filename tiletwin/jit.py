@@ -98,6 +98,11 @@ def strict_shapes() -> bool:
     return os.environ.get('TILETWIN_STRICT_SHAPES', '1') != '0'
 
 
+def unchecked_calls() -> bool:
+    """Whether calls are taken as the runtime takes them: shapes are not compared, surplus arguments are ignored."""
+    return os.environ.get('TILETWIN_LENIENT', '0') == '1'
+
+
 def sanitizing() -> bool:
     """Whether launches are checked; TILETWIN_SANITIZE=0 leaves numbers and times only."""
     return os.environ.get('TILETWIN_SANITIZE', '1') != '0'
@@ -150,7 +155,7 @@ class JITKernel:
 
         # Modes the caller has on torch, such as a default device, are not for the simulator's own arithmetic.
         with torch._C.DisableTorchFunction():
-            bound = self.convention.bind(args, strict_shapes())
+            bound = self.convention.bind(args, strict_shapes(), unchecked_calls())
             self.launch(bound)
         return bound.results[0] if len(bound.results) == 1 else bound.results
 

@@ -132,9 +132,10 @@ class Convention:
 
     # ---- binding -----------------------------------------------------------------------------------------------------
 
-    def bind(self, args: tuple, strict_shapes: bool = True) -> Bound:
+    def bind(self, args: tuple, strict_shapes: bool = True, unchecked: bool = False) -> Bound:
+        """`strict_shapes` off takes larger tensors; `unchecked` takes what the runtime takes, which compares no shapes at all."""
         named = [p if isinstance(p, str) else p.name for p in self.program.params]
-        if not strict_shapes:
+        if unchecked:
             # The runtime takes what it needs and never looks at the rest.
             args = args[:len(self.inputs)]
         if len(args) != len(self.inputs):
@@ -148,14 +149,14 @@ class Convention:
         for position, value in zip(self.inputs, args):
             p = self.program.params[position]
             if isinstance(p, str):
-                tensors[p] = self._tensor(position, self.program.buffers[p], value, strict_shapes)
+                tensors[p] = self._tensor(position, self.program.buffers[p], value, not unchecked)
             else:
                 scalars[p.name] = self._scalar(p, value)
         self._same_device(tensors)
         self._solve(tensors, scalars)
         short = {}
         for name, t in tensors.items():
-            tensors[name] = self._shaped(self.program.buffers[name], t, scalars, strict_shapes)
+            tensors[name] = self._shaped(self.program.buffers[name], t, scalars, strict_shapes, unchecked)
             if tensors[name].numel() > t.numel():
                 short[name] = t, tensors[name]
         device = next(iter(tensors.values())).device if tensors else 'cpu'
@@ -238,11 +239,13 @@ class Convention:
                         why='a symbolic dimension must follow from the shapes of the inputs',
                         instead=f'a tensor with the plain dimension {name}')
 
-    def _shaped(self, b: Buffer, t, scalars: dict, strict: bool):
+    def _shaped(self, b: Buffer, t, scalars: dict, strict: bool, unchecked: bool):
         """The tensor with the declared shape: the kernel only has its address. Memory behind a smaller one is poisoned."""
         want = self._extents(b, scalars)
-        if not strict:
-            return t if tuple(t.shape) == want else t.view(-1)[:math.prod(want)].view(want) if t.numel() >= math.prod(want) else lengthened(t, want)
+        if unchecked and t.numel() < math.prod(want):
+            return lengthened(t, want)
+        if unchecked or not strict and t.dim() == len(want) and t.numel() >= math.prod(want):
+            return t if tuple(t.shape) == want else t.view(-1)[:math.prod(want)].view(want)
         for i, (w, got) in enumerate(zip(want, t.shape)):
             if w == got:
                 continue

@@ -79,7 +79,7 @@ class Session:
 
 def environment(setting: Setting) -> dict[str, str]:
     """Choices that reach kernels wherever they are compiled."""
-    found = {'TILETWIN_STRICT_SHAPES': '1' if setting.strict else '0', 'TILETWIN_LENIENT': '0' if setting.strict else '1',
+    found = {'TILETWIN_LENIENT': '0' if setting.strict else '1',
              'TILETWIN_SANITIZE': '1' if setting.sanitize else '0'}
     if setting.arch:
         found['TL_PLATFORM'] = setting.arch.upper()
