@@ -26,13 +26,15 @@ def tensors(program: Program, scalars: dict[str, int], zero: tuple[str, ...], se
     return out
 
 
-def launch(program: Program, scalars: dict[str, int], outputs: tuple[str, ...], configs=None, profile: str = 'sound', on: str = 'a3', lowered: Program | None = None):
+def launch(program: Program, scalars: dict[str, int], outputs: tuple[str, ...], configs=None, profile: str = 'sound', on: str = 'a3',
+           lowered: Program | None = None):
     """(launch, tensors after it, tensors the source means)."""
     low = lowered or lower(program, ALL if configs is None else configs, profile=profile, chip=on)
     given = tensors(program, scalars, outputs)
     meant = interpret(program, given, scalars)
     got = {n: t.clone() for n, t in given.items()}
-    auto = frozenset(low.attrs.get('auto_gm', ())) | {b.name for b in low.tensors if got.get(b.name) is not None and got[b.name].dim() != len(b.shape)}
+    auto = frozenset(low.attrs.get('auto_gm',
+                                   ())) | {b.name for b in low.tensors if got.get(b.name) is not None and got[b.name].dim() != len(b.shape)}
     for name in auto:
         b = low.buffers[name]
         got[name] = torch.full(tuple(evaluate(d, scalars) for d in b.shape), float('nan')).to(TORCH[b.dtype])

@@ -14,14 +14,17 @@ import torch
 from tiletwin.ir import expr as E
 from tiletwin.ir.nodes import For, If, Instr, Let, Program, Region, Scope, Store, While
 
-TORCH = {'float16': torch.float16, 'bfloat16': torch.bfloat16, 'float32': torch.float32, 'int32': torch.int32, 'int8': torch.int8, 'uint8': torch.uint8,
+TORCH = {'float16': torch.float16, 'bfloat16': torch.bfloat16, 'float32': torch.float32, 'int32': torch.int32, 'int8': torch.int8,
+         'uint8': torch.uint8,
          'int16': torch.int16, 'uint16': torch.int32, 'uint32': torch.int64, 'bool': torch.bool}
-_BIN = {'+': lambda a, b: a + b, '-': lambda a, b: a - b, '*': lambda a, b: a * b, '/': lambda a, b: a / b, '//': lambda a, b: a // b, '%': lambda a, b: a % b,
+_BIN = {'+': lambda a, b: a + b, '-': lambda a, b: a - b, '*': lambda a, b: a * b, '/': lambda a, b: a / b, '//': lambda a, b: a // b, '%': lambda a,
+        b: a % b,
         'min': min, 'max': max, '<': lambda a, b: a < b, '<=': lambda a, b: a <= b, '>': lambda a, b: a > b, '>=': lambda a, b: a >= b,
         '==': lambda a, b: a == b, '!=': lambda a, b: a != b, 'and': lambda a, b: a and b, 'or': lambda a, b: a or b,
         'tdiv': lambda a, b: int(a / b), 'tmod': lambda a, b: a - b * int(a / b)}
 _UN = {'-': lambda a: -a, 'not': lambda a: not a, 'exp': math.exp, 'abs': abs, 'sqrt': math.sqrt}
-_TILE1 = {'exp': np.exp, 'ln': np.log, 'abs': np.abs, 'sqrt': np.sqrt, 'relu': lambda x: np.maximum(x, 0), 'reciprocal': lambda x: 1 / x, 'rsqrt': lambda x: 1 / np.sqrt(x),
+_TILE1 = {'exp': np.exp, 'ln': np.log, 'abs': np.abs, 'sqrt': np.sqrt, 'relu': lambda x: np.maximum(x, 0), 'reciprocal': lambda x: 1 / x,
+          'rsqrt': lambda x: 1 / np.sqrt(x),
           'sigmoid': lambda x: 1 / (1 + np.exp(-x)), 'silu': lambda x: x / (1 + np.exp(-x))}
 _TILE2 = {'add': np.add, 'sub': np.subtract, 'mul': np.multiply, 'div': np.divide, 'max': np.maximum, 'min': np.minimum}
 
@@ -110,7 +113,8 @@ class Machine:
     def gemm(self, s: Instr) -> None:
         a, b, c = (self.mem[r.buffer][self.box(r)].reshape(-1, self.value(r.extents[-1])) for r in s.args[:3])
         a, b = (a.T if s.attrs.get('transpose_A') else a), (b.T if s.attrs.get('transpose_B') else b)
-        self.store(s.args[2].buffer, self.box(s.args[2]), (a @ b + (0 if self.value(s.args[3]) else c)).reshape([self.value(n) for n in s.args[2].extents]))
+        self.store(s.args[2].buffer, self.box(s.args[2]),
+                   (a @ b + (0 if self.value(s.args[3]) else c)).reshape([self.value(n) for n in s.args[2].extents]))
 
     def instruction(self, s: Instr) -> None:
         op, args = s.op, s.args

@@ -33,7 +33,8 @@ def text(body, **options):
 
 def test_a_store_takes_the_place_of_the_copy_and_the_load_stands_before_the_first_reader():
     assert text('T.copy(s, u)\nT.tile.fill(w, 0.0)\nT.tile.add(w, w, u)') == [
-        L0C_STORE, 'vec fill UB w[0:+2048], 0.0, 2048', 'copy GM workspace_1[(cid*64+vid*32)*64] -> UB u[0]', 'vec add UB w[0:+2048], UB w[0:+2048], UB u[0:+2048], 2048']
+        L0C_STORE, 'vec fill UB w[0:+2048], 0.0, 2048', 'copy GM workspace_1[(cid*64+vid*32)*64] -> UB u[0]',
+                                                                              'vec add UB w[0:+2048], UB w[0:+2048], UB u[0:+2048], 2048']
 
 
 FORMS = {  # kernel form: store into the workspace of a UB tile, rows of the workspace
@@ -79,12 +80,15 @@ def test_a_virtual_copy_reads_nothing():
 
 def test_a_second_copy_to_the_same_tile_replaces_the_first():
     found = text('T.copy(s, u)\nT.tile.exp(w, u)\nT.copy(o, u)\nT.tile.exp(w, u)')
-    assert [x for x in found if 'workspace' in x] == [L0C_STORE, 'copy GM workspace_2[(cid*64+vid*32)*64] -> UB u[0]', 'copy L0C o[0] -> GM workspace_2[cid*64*64]']
+    assert [x for x in found if 'workspace' in x] == [L0C_STORE, 'copy GM workspace_2[(cid*64+vid*32)*64] -> UB u[0]',
+                                                      'copy L0C o[0] -> GM workspace_2[cid*64*64]']
 
 
 def test_a_second_copy_from_the_same_tile_takes_over_the_store_of_the_first():
     found = text('T.copy(s, u)\nT.copy(s, w)\nT.tile.add(u, u, w)')
-    assert [x for x in found if 'workspace' in x] == ['copy L0C s[0] -> GM workspace_2[cid*64*64]'] * 2 + [f'copy GM workspace_{n}[(cid*64+vid*32)*64] -> UB {t}[0]' for n, t in ((1, 'u'), (2, 'w'))]
+    assert [x for x in found
+            if 'workspace' in x] == ['copy L0C s[0] -> GM workspace_2[cid*64*64]'] * 2 + [f'copy GM workspace_{n}[(cid*64+vid*32)*64] -> UB {t}[0]'
+                                                                                          for n, t in ((1, 'u'), (2, 'w'))]
 
 
 DEEPER = {'for k in T.serial(4):': 'loop', 'if I[0] > 0:': 'branch'}
@@ -111,7 +115,8 @@ T.gemm_v0(p, q, o, init=True)'''
 
 def test_sound_loads_where_the_copy_stands_and_gives_every_copy_its_workspace():
     found = text('T.copy(s, u)\nT.tile.exp(w, u)\nT.copy(o, u)\nfor k in T.serial(4):\n    T.tile.add(u, u, u)', profile='sound')
-    assert found == [L0C_STORE, 'copy GM workspace_1[(cid*64+vid*32)*64] -> UB u[0]', 'vec exp UB w[0:+2048], UB u[0:+2048], 2048', 'copy L0C o[0] -> GM workspace_2[cid*64*64]',
+    assert found == [L0C_STORE, 'copy GM workspace_1[(cid*64+vid*32)*64] -> UB u[0]', 'vec exp UB w[0:+2048], UB u[0:+2048], 2048',
+                     'copy L0C o[0] -> GM workspace_2[cid*64*64]',
                      'copy GM workspace_2[(cid*64+vid*32)*64] -> UB u[0]', 'for k < 4', '  vec add UB u[0:+2048], UB u[0:+2048], UB u[0:+2048], 2048']
 
 

@@ -30,7 +30,8 @@ class Filter:
         if s.op == 'printf':
             return True
         if not s.args:
-            raise CompilerRejects('IndexError: indexing 0 on an array of size 0', where=s.span, why=f'the split of the code by core looks at the first argument of every '
+            raise CompilerRejects('IndexError: indexing 0 on an array of size 0', where=s.span,
+                                  why=f'the split of the code by core looks at the first argument of every '
                                   f'operation, and {s.op} has none', instead='explicit scopes without automatic CV combine')
         core = core_of(self.program, s)
         if core is not None:
@@ -66,7 +67,8 @@ class Filter:
                 case Let():
                     out.append(s)
                 case Break():
-                    raise CompilerRejects('IndexError: indexing 0 on an array of size 0', where=s.span, why='the split of the code by core looks at the first argument of '
+                    raise CompilerRejects('IndexError: indexing 0 on an array of size 0', where=s.span,
+                                          why='the split of the code by core looks at the first argument of '
                                           'every operation, and loop_break has none', instead='a condition around the rest of the loop body')
         return _without_idle_lets(tuple(out))
 
@@ -102,17 +104,22 @@ def warn_frozen(program: Program, vector: tuple[Stmt, ...], ctx: PassContext) ->
     for s in walk(program.body):
         if isinstance(s, Store) and s.buffer in read and program.buffers[s.buffer].space == 'VAR':
             read.discard(s.buffer)
-            ctx.warn(PASS, f'{s.buffer} is updated on the cube core only: vector code keeps its initial value {program.buffers[s.buffer].init}', s.span)
+            ctx.warn(PASS, f'{s.buffer} is updated on the cube core only: vector code keeps its initial value {program.buffers[s.buffer].init}',
+                     s.span)
 
 
 def run(program: Program, ctx: PassContext) -> Program:
     if not ctx.on(AUTO_CV_COMBINE):
         if ctx.on(AUTO_CV_SYNC):
-            ctx.warn('configs', f'{AUTO_CV_SYNC} has no effect without {AUTO_CV_COMBINE}: cross-core flags are only placed when the code is split by core', program.span)
+            ctx.warn('configs',
+                     f'{AUTO_CV_SYNC} has no effect without {AUTO_CV_COMBINE}: cross-core flags are only placed when the code is split by core',
+                     program.span)
         return program
     scopes = [s for s in walk(program.body) if isinstance(s, Scope)]
     if scopes:
-        ctx.warn('configs', f'T.Scope inside a kernel that {AUTO_CV_COMBINE} splits: statements go to the core their operands live on, whatever the scope says', scopes[0].span)
+        ctx.warn('configs',
+                 f'T.Scope inside a kernel that {AUTO_CV_COMBINE} splits: statements go to the core their operands live on, whatever the scope says',
+                 scopes[0].span)
     if ctx.sound:
         from . import combine_sound
 

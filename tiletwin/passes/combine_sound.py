@@ -109,12 +109,14 @@ class Splitter:
     def branch(self, s: If, leaving: bool) -> Item:
         then, els = self.block(s.then, leaving=leaving)[0], self.block(s.els, leaving=leaving)[0]
         arms = {c: (tuple(without_idle_lets(then.kept[c])), tuple(without_idle_lets(els.kept[c]))) for c in 'CV'}
-        out = Item(s, {c: [replace(s, then=a, els=b)] if a or b else [] for c, (a, b) in arms.items()}, then.accesses + els.accesses, then.settled | els.settled,
+        out = Item(s, {c: [replace(s, then=a, els=b)] if a or b else [] for c, (a, b) in arms.items()}, then.accesses + els.accesses,
+                   then.settled | els.settled,
                    {k: max(then.flags.get(k, 0), els.flags.get(k, 0)) for k in then.flags | els.flags})
         crossing = any(isinstance(x, Instr) and x.origin == PASS for x in walk((*then.kept['C'], *els.kept['C'])))
         if crossing and self.program.launch.vid.name in E.free_vars(s.cond):
             raise UnsupportedError('the cores exchange data under a condition on the vector core number', where=s.span,
-                                   why='a flag of the vector cores is complete when both have set it, and one of them does not come by', instead='the exchange outside the condition')
+                                   why='a flag of the vector cores is complete when both have set it, and one of them does not come by',
+                                   instead='the exchange outside the condition')
         self.control(out, s)
         return out
 
@@ -126,7 +128,8 @@ class Splitter:
     def ident(self, e: Edge, n: int) -> int:
         ident = self.idents.setdefault((e.core, e.pipe, n), len(self.idents))
         if ident >= self.ctx.chip.cross_flags:
-            raise UnsupportedError(f'more than {self.ctx.chip.cross_flags} cross-core flags', where=e.span, why='the cores of a block share one set of flags',
+            raise UnsupportedError(f'more than {self.ctx.chip.cross_flags} cross-core flags', where=e.span,
+                                   why='the cores of a block share one set of flags',
                                    instead='fewer exchanges between the cores in one nest of loops')
         return ident
 
@@ -162,7 +165,11 @@ def _flat(body: tuple[Stmt, ...]) -> list[Stmt]:
 
 def _leaves(body: tuple[Stmt, ...]) -> bool:
     """A loop_break in the block ends the loop around it."""
-    return any(isinstance(s, Break) or isinstance(s, If) and (_leaves(s.then) or _leaves(s.els)) or isinstance(s, Scope) and _leaves(s.body) for s in body)
+    for s in body:
+        inside = s.then + s.els if isinstance(s, If) else s.body if isinstance(s, Scope) else ()
+        if isinstance(s, Break) or _leaves(inside):
+            return True
+    return False
 
 
 def without_idle_lets(body: list[Stmt]) -> list[Stmt]:

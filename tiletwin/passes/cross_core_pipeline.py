@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..ir import expr as E
-from ..ir.nodes import Buffer, For, If, Instr, Let, Program, Region, Stmt, Store, While, bodies, map_bodies, walk
+from ..ir.nodes import Buffer, For, If, Instr, Let, Program, Stmt, Store, bodies, map_bodies, walk
 from ..ir.ops import OPS
 from .buffer_home import homes
 from .context import PassContext
@@ -50,7 +50,8 @@ def cores_inside(program: Program, body: tuple[Stmt, ...]) -> set[str]:
 
 
 def writes_gm(program: Program, body: tuple[Stmt, ...]) -> bool:
-    return any(isinstance(s, Instr) and OPS[s.op].pipe == 'copy' and any(program.buffers[r.buffer].space == 'GM' for r in writes(s)) for s in walk(body))
+    transfers = (s for s in walk(body) if isinstance(s, Instr) and OPS[s.op].pipe == 'copy')
+    return any(program.buffers[r.buffer].space == 'GM' for s in transfers for r in writes(s))
 
 
 def candidates(program: Program) -> list[For]:
@@ -79,7 +80,7 @@ class Flattener:
                         self.add(s)
                 case Let():
                     raise CompilerRejects(f'the value {s.var.name} at the top of a cross-core pipelined loop is lost', where=s.span,
-                                          why='the loop body is cut into one list of statements per core; the binding of a value that reads memory does not survive',
+                                          why='the loop body is cut into one list of statements per core, in which the binding does not survive',
                                           instead='the expression itself at each use, or num_stages=0')
                 case _:
                     self.add(s)
@@ -183,7 +184,7 @@ class Pipeliner:
             inside = substitute(slots.block(statements, lambda name: inner), {self.loop.var.name: at})
             body.append(For(inner, E.Const(0), E.Const(self.depth), inside, 'serial', self.notes(), self.loop.span))
         start, extent = self.trips()
-        nest = For(outer, start, extent, tuple(body), 'serial', {'tl_original_extent': E.int_value(self.loop.extent) or str(E.text(self.loop.extent))}, self.loop.span)
+        nest = For(outer, start, extent, tuple(body), 'serial', {'tl_original_extent': E.text(self.loop.extent)}, self.loop.span)
 
         def place(block: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
             out = []

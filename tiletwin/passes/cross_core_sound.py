@@ -17,7 +17,7 @@ from .cross_core_pipeline import INTERVAL, STAGE_LOOP, Unit, cores_inside, stage
 from .private import overwritten
 from .slots import Slots
 from .substitute import Names, renewed, substitute
-from .uses import scalar_loads, touched, writes
+from .uses import scalar_loads, touched, written
 
 PIPELINE_NOTES = ('num_stages', 'tl_pipeline_order', 'tl_pipeline_stage', 'tl_pipeline_sync', 'tl_pipeline_group', INTERVAL)
 
@@ -46,16 +46,18 @@ class Distribution:
 
     def units(self) -> list[Unit] | None:
         """The statements of the body with their cores; None when one belongs to both or acts on something else than data."""
-        written = {r.buffer for s in walk(self.program.body) if isinstance(s, Instr) for r in writes(s)} | {s.buffer for s in walk(self.program.body) if isinstance(s, Store)}
+        stored = written(self.program.body)
         found: list[Unit] = []
         for s in walk(self.loop.body):
-            if isinstance(s, Break) or isinstance(s, Instr) and OPS[s.op].pipe == 'sync' or isinstance(s, Store) and self.program.buffers[s.buffer].space == 'VAR':
+            if isinstance(s, Break) or isinstance(s, Instr) and OPS[s.op].pipe == 'sync':
+                return None
+            if isinstance(s, Store) and self.program.buffers[s.buffer].space == 'VAR':
                 return None
             if any(self.program.buffers[n].alias_of is not None for n in touched(s)):
                 return None
         for s in self.loop.body:
             if isinstance(s, Let):
-                if any(self.program.buffers[x.buffer].space != 'GM' or x.buffer in written for x in scalar_loads(s)):
+                if any(self.program.buffers[x.buffer].space != 'GM' or x.buffer in stored for x in scalar_loads(s)):
                     return None
                 continue
             if isinstance(s, (For, If)) and len(cores_inside(self.program, (s,))) > 1:
@@ -69,9 +71,8 @@ class Distribution:
     def slots(self, parts: list[tuple[str, tuple[Stmt, ...]]]) -> Slots | None:
         """Slots of what crosses stages; None when something that does cannot be told apart by iteration."""
         uses = [{n for s in walk(body) for n in touched(s)} for _, body in parts]
-        written = {r.buffer for s in walk(self.loop.body) if isinstance(s, Instr) for r in writes(s)} | {s.buffer for s in walk(self.loop.body) if isinstance(s, Store)}
         home, depths = homes(self.program), {}
-        for name in sorted(written):
+        for name in sorted(written(self.loop.body)):
             if sum(name in u for u in uses) < 2:
                 continue
             b = self.program.buffers[name]

@@ -73,12 +73,14 @@ def pairs(cube: list[Point], vector: list[Point]) -> list[tuple[Point, Point]]:
     for name in sorted({p.workspace for p in cube}):
         a, b = [p for p in cube if p.workspace == name], [p for p in vector if p.workspace == name]
         if len(a) != len(b):
-            raise CompilerRejects(f'Mismatch in sync points between cube and vec for workspace {name}: cube has {len(a)}, vec has {len(b)}', where=(a + b)[-1].span,
-                                  why='every access of a workspace on one core is paired with one on the other, and the flag between the two is the only order there is',
+            raise CompilerRejects(f'Mismatch in sync points between cube and vec for workspace {name}: cube has {len(a)}, vec has {len(b)}',
+                                  where=(a + b)[-1].span,
+                                  why='every access of a workspace on one core is paired with one on the other by a flag',
                                   instead='a buffer of its own for every copy between the cores, and as many loads as stores of a workspace')
         for i, (x, y) in enumerate(zip(a, b)):
             if x.writes == y.writes:
-                raise CompilerRejects(f'Inconsistent read/write operations for workspace {name} at sync point {i}: both sides {"write" if x.writes else "read"}', where=x.span,
+                raise CompilerRejects(f'Inconsistent read/write operations for workspace {name} at sync point {i}: '
+                                      f'both sides {"write" if x.writes else "read"}', where=x.span,
                                       why='a flag orders a store before a load', instead='a workspace for each direction')
             out.append((x, y))
     return out
@@ -97,7 +99,8 @@ class Level:
             return n
         if at < len(other) and other[at][1].var.name == loop.var.name and E.int_value(other[at][1].extent) is None:
             return 1
-        raise CompilerRejects(f'AutoInsertCrossCoreSync::GetLoopIterTimes only works with constant loop sizes, but got {E.text(loop.extent)}', where=loop.span,
+        raise CompilerRejects(f'AutoInsertCrossCoreSync::GetLoopIterTimes only works with constant loop sizes, '
+                              f'but got {E.text(loop.extent)}', where=loop.span,
                               why='the flags of both cores have to balance, which is decided by counting iterations when the kernel is compiled',
                               instead='the same loop around both accesses, or a constant extent')
 
@@ -128,8 +131,8 @@ class Level:
         return (i, j) if done_a == done_b else best
 
     def lagging(self, slow: str, fast: str, done: int, wanted: int) -> None:
-        self.ctx.warn(PASS, f'{slow} loop times (= {done} ) is not enough to catch up {fast} loop times (= {wanted} ): workspace {self.cube.workspace}, '
-                      f'cube {self.cube.span}, vec {self.vector.span}', self.cube.span)
+        self.ctx.warn(PASS, f'{slow} loop times (= {done} ) is not enough to catch up {fast} loop times (= {wanted} ): '
+                      f'workspace {self.cube.workspace}, cube {self.cube.span}, vec {self.vector.span}', self.cube.span)
 
 
 class Inserter:

@@ -84,7 +84,8 @@ class Dependences:
         for pipe, (i, met) in last.items():
             if not all(x in self.items[i].settled for x in met) and not self.covered(met[0].core, pipe, i, j, need.pipe, carried):
                 target = i + 1 if self.together else j
-                self.found.append(Edge(met[0].core, pipe, i, target, carried and not self.together, need.pipe, frozenset({need.tensor}), met[-1].span))
+                self.found.append(Edge(met[0].core, pipe, i, target, carried and not self.together, need.pipe, frozenset({need.tensor}),
+                                       met[-1].span))
 
     def covered(self, core: str, pipe: str, i: int, j: int, at: str, carried: bool) -> bool:
         """An edge found before makes the other core wait for this work already."""

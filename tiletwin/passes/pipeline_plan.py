@@ -80,8 +80,10 @@ def _last_uses(steps: list[Step]) -> None:
                 s.last_use = later.index
             both = sorted(later.writes & s.writes)
             if both:
-                raise CompilerRejects(f'Pipeline planning error: Multiple writes to overlapping buffer regions detected. Stage {s.index} and stage {later.index} are both '
-                                      f"writing to buffer '{both[0]}' with overlapping regions. This is not supported in pipeline planning.", where=later.span,
+                raise CompilerRejects(f'Pipeline planning error: Multiple writes to overlapping buffer regions detected. '
+                                      f'Stage {s.index} and stage {later.index} are both '
+                                      f"writing to buffer '{both[0]}' with overlapping regions. This is not supported in pipeline planning.",
+                                      where=later.span,
                                       why='a tile that is filled ahead is filled by one copy', instead='a tile for each copy')
 
 

@@ -29,14 +29,16 @@ def body_of(loop: For) -> tuple[E.Expr | None, list[Unit]]:
     guard, body = None, loop.body
     while len(body) == 1 and isinstance(body[0], If):
         if body[0].els:
-            raise CompilerRejects("Pipeline_Planning: Can't handle the body of the loop because the IfThenElse node has an else branch", where=body[0].span,
+            raise CompilerRejects("Pipeline_Planning: Can't handle the body of the loop because the IfThenElse node has an else branch",
+                                  where=body[0].span,
                                   why='the condition becomes a predicate on every statement of the pipeline', instead='two loops, or num_stages=0')
         guard = body[0].cond if guard is None else E.Bin('and', guard, body[0].cond, 'bool')
         body = body[0].then
     if len(body) < 2 or isinstance(body[0], Let):
         what = 'a value that reads memory around all of it' if body and isinstance(body[0], Let) else 'a single statement'
         raise CompilerRejects(f"Pipeline_Planning: Can't handle the body of the loop because it is not a SeqStmt: {what}", where=loop.span,
-                              why='the statements of the body are shifted against each other', instead='at least two statements at the top of the loop body, or num_stages=0')
+                              why='the statements of the body are shifted against each other',
+                              instead='at least two statements at the top of the loop body, or num_stages=0')
     # A value that reads memory binds the rest of the body to itself.
     cut = next((i for i, s in enumerate(body) if isinstance(s, Let)), len(body))
     return guard, [(s,) for s in body[:cut]] + ([body[cut:]] if cut < len(body) else [])

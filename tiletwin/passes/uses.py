@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..ir import expr as E
-from ..ir.nodes import CUBE_SPACES, Instr, Program, Region, Stmt, Store
+from ..ir.nodes import CUBE_SPACES, Instr, Program, Region, Stmt, Store, walk
 from ..ir.ops import OPS, letters
 from .substitute import own_exprs
 
@@ -12,11 +12,23 @@ _WRITE_ONLY = {'axpy'}
 
 
 def reads(s: Instr) -> list[Region]:
-    return [a for a, c in zip(s.args, letters(OPS[s.op], len(s.args))) if isinstance(a, Region) and (c != 'w' and not (c == 'm' and s.op in _WRITE_ONLY))]
+    return [a for a, c in zip(s.args, letters(OPS[s.op], len(s.args))) if isinstance(a,
+            Region) and (c != 'w' and not (c == 'm' and s.op in _WRITE_ONLY))]
 
 
 def writes(s: Instr) -> list[Region]:
     return [a for a, c in zip(s.args, letters(OPS[s.op], len(s.args))) if isinstance(a, Region) and c in 'wm']
+
+
+def written(body: tuple[Stmt, ...]) -> set[str]:
+    """Every buffer the statements write, nested ones included."""
+    found: set[str] = set()
+    for s in walk(body):
+        if isinstance(s, Instr):
+            found |= {r.buffer for r in writes(s)}
+        elif isinstance(s, Store):
+            found.add(s.buffer)
+    return found
 
 
 def scalar_loads(s: Stmt) -> list[E.Load]:

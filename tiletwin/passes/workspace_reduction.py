@@ -65,7 +65,8 @@ class Reducer:
         skipped = kind == 'ub_to_l1' and src.name in self.program.attrs.get(SKIPPED, ())
         if skipped:
             if len(dst.shape) != 2:
-                raise CompilerRejects(f'{dst.name} has {len(dst.shape)} dimensions', where=s.span, why='a tile gathered row by row goes to a 2-D L1 tile',
+                raise CompilerRejects(f'{dst.name} has {len(dst.shape)} dimensions', where=s.span,
+                                      why='a tile gathered row by row goes to a 2-D L1 tile',
                                       instead='a 2-D L1 tile')
             rows, cols = self.matrix(dst, s.span)
         else:
@@ -80,7 +81,7 @@ class Reducer:
         name = f'workspace_{number}'
         if name in self.program.buffers:
             raise CompilerRejects(f'the parameter {name} has the name of an automatic workspace', where=s.span,
-                                  why='virtual copies are given workspaces named workspace_1, workspace_2, ... and later passes tell buffers apart by name',
+                                  why='copies between the cores are given workspaces of that name, and later passes tell buffers apart by name',
                                   instead=f'another name for {name}, for example workspace_{"abcdefgh"[number % 8]}')
         return name
 
@@ -153,9 +154,13 @@ class Reducer:
     def warn_deeper(self, w: Workspace, around: tuple[Stmt, ...]) -> None:
         """The first reader stands in a loop or branch the copy does not stand in."""
         for s in around:
-            if isinstance(s, (For, While, If)) and not any(virtual(self.program, x) and x.span == w.span and x.args[1] == w.destination for x in walk((s,))):
-                where, what = ('branch', 'only when its condition holds') if isinstance(s, If) else ('loop', 'again in every iteration, over what earlier ones changed')
-                self.ctx.warn(PASS, f'{w.destination.buffer} is loaded from {w.name} inside the {where} at {s.span}, in front of its first reader: {what}', w.span)
+            around_copy = any(virtual(self.program, x) and x.span == w.span and x.args[1] == w.destination for x in walk((s,)))
+            if isinstance(s, (For, While, If)) and not around_copy:
+                where, what = 'loop', 'again in every iteration, over what earlier ones changed'
+                if isinstance(s, If):
+                    where, what = 'branch', 'only when its condition holds'
+                self.ctx.warn(PASS, f'{w.destination.buffer} is loaded from {w.name} inside the {where} at {s.span}, '
+                              f'in front of its first reader: {what}', w.span)
                 return
 
     def at_definition(self, body: tuple[Stmt, ...], numbered: list[Workspace]) -> tuple[Stmt, ...]:
