@@ -142,6 +142,12 @@ def test_fork_annotated_conflict_is_rejected():
         addresses(k, [k.use('f'), k.use('f', 'g')])
 
 
+def test_fork_names_the_buffers_whose_order_the_compiler_leaves_open():
+    k = Plan(a=1, b=1, c=1)
+    program = k.program(vector=[k.use('c'), k.use('b', 'c', 'a')])
+    assert memory_planning.run(program, PassContext(chip('a3'), configs=frozenset([MEMORY_PLANNING]))).attrs['address_ties'] == (('a', 'b'),)
+
+
 @pytest.mark.parametrize('shape, dtype, bytes_', [((64, 40), 'float16', 6144), ((16, 8), 'uint8', 512), ((32, 1), 'float32', 128), ((12,), 'float32', 64), ((1,), 'float32', 32),
                                                   ((2, 16, 8), 'uint8', 1024)])
 def test_rows_of_a_ub_tile_take_whole_blocks_and_a_column_is_a_row(shape, dtype, bytes_):

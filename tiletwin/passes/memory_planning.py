@@ -157,7 +157,17 @@ def planned(program: Program) -> Program:
         Scan(mine, limit, lines).run()
         for i in mine:
             buffers[i.buffer.name] = replace(i.buffer, address=i.address)
-    return program.with_buffers(buffers)
+    groups = ties(intervals)
+    return replace(program, buffers=buffers, attrs=program.attrs | ({'address_ties': groups} if groups else {}))
+
+
+def ties(intervals: list[Interval]) -> tuple[tuple[str, ...], ...]:
+    """Buffers of one memory first touched by one statement: the compiler orders them by a hash, so their addresses may be swapped."""
+    groups: dict[tuple[str, int], list[str]] = {}
+    for i in intervals:
+        if not i.buffer.annotated:
+            groups.setdefault((i.buffer.space, i.start), []).append(i.buffer.name)
+    return tuple(tuple(sorted(g)) for g in groups.values() if len(g) > 1)
 
 
 def run(program: Program, ctx: PassContext) -> Program:

@@ -153,5 +153,5 @@ def normal_form(program: Program) -> dict[str, Any]:
         'params': _params(program),
         'buffers': [_buffer(b) for b in program.buffers.values() if b.space != 'GM' and b.alias_of is None and b.name in alive],
         'program': statements(program),
-    }
+    } | ({'address_ties': [list(g) for g in program.attrs['address_ties']]} if 'address_ties' in program.attrs else {})
 
