@@ -57,11 +57,20 @@ def parser() -> argparse.ArgumentParser:
     lower.add_argument('what', nargs='*', metavar='OP|FILE', help='an operator (its first case) or a Python file')
     lower.add_argument('--oracle', metavar='KERNELS_DIR', help='instead: lower every kernel file of a folder to the normal form, for comparison with the real compiler')
     lower.add_argument('--out', metavar='DIR', help='where --oracle writes one JSON file a kernel')
+    lower.add_argument('--after', metavar='PASS', help='the program after this pass; `source` is what the passes start from')
+    lower.add_argument('--diff', action='store_true', help='what each pass changed, or with --after that pass')
+    lower.add_argument('--profile', choices=('fork', 'sound', 'both'),
+                       help='passes of the real compiler, or of one that inserts all that correctness needs; both, with --diff, compares them')
     trace = add('trace', 'write the modelled timeline of the longest launch as Chrome JSON', parents=[common])
     trace.add_argument('what', nargs=1, metavar='OP|FILE', help='an operator (its first case) or a Python file')
     trace.add_argument('-o', '--output', default='trace.json', metavar='FILE', help='default trace.json')
-    for name, text in (('doctor', 'what is installed here and what works'), ('list', 'operators with their modes, chips and cases')):
-        add(name, text).add_argument('--json', action='store_true', help='one JSON document on standard output')
+    doctor = add('doctor', 'what is installed here and what works; with --configs what the passes do with a kernel')
+    doctor.add_argument('--json', action='store_true', help='one JSON document on standard output')
+    doctor.add_argument('--configs', dest='what', metavar='OP|FILE', nargs=1, help='instead: the pass configs of its kernels, and what each pass did with them')
+    doctor.add_argument('--mode', choices=('expert', 'developer'), help='with --configs only this form of the operator')
+    doctor.add_argument('--arch', metavar='CHIP', help='with --configs the chip; default a3, or the first of the operator')
+    doctor.set_defaults(target=None, case=None)
+    add('list', 'operators with their modes, chips and cases').add_argument('--json', action='store_true', help='one JSON document on standard output')
     return top
 
 
@@ -211,15 +220,17 @@ def _launches(args: argparse.Namespace) -> list:
 
 
 def _lower(args: argparse.Namespace) -> int:
-    from .ir.printer import text
-
     if args.oracle or args.out:
         return _oracle(args)
+    from .report.lowering import known, render
+
+    if args.after is not None:
+        known(args.after)
     if len(args.what) != 1:
         raise EnvironmentError_('lower takes one kernel', instead='tiletwin lower OP, or tiletwin lower --oracle KERNELS_DIR --out DIR')
     programs: dict[str, Any] = {}
     for launch in _launches(args):
-        programs.setdefault(text(launch.program).rstrip('\n'), launch)
+        programs.setdefault(render(launch, args.after, args.diff, args.profile), launch)
     if args.json:
         _document('lower', kernels=[{'kernel': launch.program.name, 'chip': launch.chip, 'text': body} for body, launch in programs.items()])
     else:
@@ -260,6 +271,8 @@ def _trace(args: argparse.Namespace) -> int:
 
 # -- doctor and list ----------------------------------------------------------------------------------------------------
 def _doctor(args: argparse.Namespace) -> int:
+    if args.what:
+        return _configs(args)
     from .report.doctor import checks
 
     rows = checks()
@@ -269,6 +282,32 @@ def _doctor(args: argparse.Namespace) -> int:
         for c in rows:
             print(f'{"ok" if c.ok else "--":<3}{c.name:<14}{c.text}' + ('' if c.ok or not c.fix else f'  ({c.fix})'))
     return CLEAN if all(c.ok for c in rows if c.needed) else USAGE
+
+
+def _forms(args: argparse.Namespace) -> tuple[tuple[str | None, ...], str | None]:
+    """The modes to look at and the chip: all modes of an operator, its first chip if it is not written for the default one."""
+    from .harness.gather import DEFAULT_CHIP, is_file, operators_named
+
+    if is_file(args.what[0]):
+        return (None,), args.arch
+    (operator,) = operators_named(args.what[0])
+    chip = args.arch or (DEFAULT_CHIP if DEFAULT_CHIP in operator.chips else operator.chips[0])
+    return (args.mode,) if args.mode else operator.modes, chip
+
+
+def _configs(args: argparse.Namespace) -> int:
+    from .report.lowering import configs_document, configs_text
+
+    modes, chip = _forms(args)
+    lowerings = {}
+    for mode in modes:
+        for launch in _launches(argparse.Namespace(**{**vars(args), 'mode': mode or 'expert', 'arch': chip})):
+            lowerings[(f'{mode}: ' if mode else '') + configs_text(launch.lowering)] = (mode, launch.lowering)
+    if args.json:
+        _document('doctor', configs=[{'mode': mode, **configs_document(found)} for mode, found in lowerings.values()])
+    else:
+        print('\n\n'.join(lowerings))
+    return CLEAN
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -7,9 +7,11 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from tiletwin.errors import CapacityError
+from tiletwin.harness.contract import Form
 from tiletwin.harness.precision import Comparison
 from tiletwin.ir.nodes import Launch as Frame, Program
 from tiletwin.ir.expr import Const, Var
+from tiletwin.passes.pipeline import Lowering
 from tiletwin.sanitize.findings import Finding, Verdict
 from tiletwin.sim.result import Launch, Stream, Timeline
 
@@ -21,13 +23,14 @@ def finding(severity, word='race'):
 def launch(*findings, chip='a3', name='k', cycles=1850.0):
     timeline = Timeline([], [], cycles, {('AIV0', 'V'): cycles / 2})
     program = Program(name, (), {}, Frame(Var('cid', 'int32'), Var('vid', 'int32'), Const(1), 'cid_vid'), ())
-    return Launch(program, chip, 'ascendc', 1, [Stream((0,), timeline)], cycles, cycles / 1850, Verdict(tuple(findings)))
+    return Launch(program, chip, 'ascendc', 1, [Stream((0,), timeline)], cycles, cycles / 1850, Verdict(tuple(findings)),
+                  lowering=Lowering(program, {}, 'ascendc', chip, 'fork'))
 
 
 class Operator:
     def __init__(self, name, outcome, chips=('a2', 'a3'), modes=('expert',), cases=('small', 'big')):
         self.name, self.outcome, self.chips, self.modes = name, outcome, chips, modes
-        self.variant = SimpleNamespace(twins='bitwise', reviews={})
+        self.variant = SimpleNamespace(twins='bitwise', reviews={}, form=lambda mode: Form())
         self.cases = [SimpleNamespace(name=c.rstrip('*'), purpose='source', chips=('a2',) if c == 'old' else (), slow=c.endswith('*')) for c in cases]
         self.ran = []
 

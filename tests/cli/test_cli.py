@@ -18,7 +18,9 @@ from tiletwin.report.doctor import cache_folder, checks, is_ascend_fork
     (['check', 'clean', '--arch', 'h100'], 2),
     (['check', 'clean', '--case', 'none'], 2), (['check', 'new'], 2), (['check', 'new', '--arch', 'a5'], 0), (['check', 'new', '--arch', 'all'], 0),
     (['check', 'automatic'], 2), (['check', 'automatic', '--mode', 'developer'], 0), (['check', 'missing.py'], 2), (['lower', 'all'], 2),
-    (['trace', 'clean', '--arch', 'all'], 2), (['trace', 'clean', '-o', 'no/such/folder/t.json'], 2), (['trace', 'big'], 1), (['list'], 0),
+    (['trace', 'clean', '--arch', 'all'], 2), (['trace', 'clean', '-o', 'no/such/folder/t.json'], 2), (['trace', 'big'], 1), (['list'], 0), (['lower', 'clean', '--after', 'nothing'], 2),
+    (['lower', 'clean', '--diff'], 0), (['lower', 'clean', '--profile', 'both'], 2), (['lower', 'clean', '--diff', '--profile', 'both'], 0),
+    (['doctor', '--configs', 'both'], 0), (['doctor', '--configs', 'new'], 0), (['doctor', '--configs', 'nothing'], 2), (['doctor', '--configs', 'big'], 1),
     (['frobnicate'], 2), (['check'], 2), (['check', 'clean', '--mode', 'wild'], 2), (['--help'], 0),
 ])
 def test_exit_status(operators, capsys, argv, status):

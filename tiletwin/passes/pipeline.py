@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from ..ir.nodes import Instr, Program, Region, walk
 from ..ir.ops import OPS
@@ -60,3 +62,17 @@ def lower(program: Program, pass_configs: dict | None = None, target: str = 'asc
     ctx = PassContext(on, target, frozenset(k for k in (*KEYS, SAFE_ACCESS_OFF) if (pass_configs or {}).get(k)), profile,
                       [] if warnings is None else warnings)
     return checked(run(program, ctx, trace), ctx)
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """A traced Program and what its passes are told: enough to lower it again, in either profile."""
+
+    source: Program
+    pass_configs: dict[str, Any]
+    target: str
+    chip: str
+    profile: str
+
+    def lower(self, profile: str | None = None, trace: list[tuple[str, Program]] | None = None, warnings: list[PassWarning] | None = None) -> Program:
+        return lower(self.source, self.pass_configs, self.target, self.chip, profile or self.profile, trace, warnings)
