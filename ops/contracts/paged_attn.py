@@ -5,7 +5,7 @@ import math
 import torch
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Contract, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Variant
 
 PAGE = 128
 LOWEST = torch.finfo(torch.float32).min
@@ -124,6 +124,10 @@ SPLIT_KV = Variant(
     limits=limits,
     check_values=check_values,
     arguments=arguments,
+    twins='ulp 2/2e-3',
+    war_cover='reverse_edge',
+    fallback_reason='compiler_reject',
+    forms={'developer': Form({'cores': 'it has one block per sequence, 16 heads and split, whatever the number of cores'})},
     cases=(
         Case('minimum', 'minimum', shape(1, 1, 1), {'splits': 2, 'cores': 1}),
         Case('source', 'source', shape(1, 1, 1, Hkv=8)),
