@@ -23,13 +23,44 @@ class Forward:
 
 @dataclass(eq=False, slots=True)
 class Carried:
-    """Set in one iteration of `loop`, waited for `slots` iterations later; all slots are set before the loop and waited for behind it."""
+    """Set in one iteration of `loop`, waited for `distance` iterations later; as many are set before the loop and waited for behind it.
+
+    `early`: the set stands in front of the wait, so that one more is on its way between the two.
+    """
 
     src: str
     dst: str
-    slots: int
+    distance: int
     loop: For | While
+    early: bool = False
     ident: int | None = None
+
+    @property
+    def slots(self) -> int:
+        return self.distance + self.early
+
+    def slot(self, iteration: E.Expr) -> E.Expr:
+        """The id of the flag set in an iteration."""
+        if self.slots == 1:
+            return E.Const(self.ident)
+        return E.add(E.fold(E.Bin('%', iteration, E.Const(self.slots), 'int32')), self.ident)
+
+    def now(self, wait: bool) -> E.Expr:
+        """The id in the loop body: a wait takes the oldest flag."""
+        if self.slots == 1:
+            return E.Const(self.ident)
+        iteration = E.sub(self.loop.var, self.loop.start)
+        return self.slot(E.add(iteration, 1) if wait and self.early else iteration)
+
+    def first(self) -> list[E.Expr]:
+        """What the waits of the first iterations take."""
+        return [E.Const(self.ident + i + self.early) for i in range(self.distance)]
+
+    def left(self) -> list[E.Expr]:
+        """What the last iterations set."""
+        if not self.early:
+            return self.first()
+        return [self.slot(E.add(self.loop.extent, 1 + i)) for i in range(self.distance)]
 
 
 @dataclass(slots=True)
@@ -103,11 +134,11 @@ class Placer:
             for flag in m.carried:
                 flag.ident = self.take(flag.src, flag.dst, flag.slots)
                 if flag.ident is not None:
-                    out += [self.instr('set_flag', flag, E.Const(flag.ident + i), span) for i in range(flag.slots)]
+                    out += [self.instr('set_flag', flag, ident, span) for ident in flag.first()]
             out.append(self.inside(s, at))
             for flag in m.carried:
                 if flag.ident is not None:
-                    out += [self.instr('wait_flag', flag, E.Const(flag.ident + i), span) for i in range(flag.slots)]
+                    out += [self.instr('wait_flag', flag, ident, span) for ident in flag.left()]
                 self.give(flag)
             if any(flag.ident is None for flag in m.carried):
                 out.append(Instr('pipe_barrier', ('ALL',), {}, span, ORIGIN))
@@ -115,7 +146,7 @@ class Placer:
                 if isinstance(flag, Forward):
                     flag.ident = self.take(flag.src, flag.dst)
                 if flag.ident is not None:
-                    out.append(self.instr('set_flag', flag, self.slot(flag), span))
+                    out.append(self.instr('set_flag', flag, self.slot(flag, False), span))
         return tuple(out)
 
     def before(self, m: Marks, span: Span | None, out: list[Stmt]) -> None:
@@ -125,7 +156,7 @@ class Placer:
             if flag.ident is None:
                 drain = True
             else:
-                waits.append(self.instr('wait_flag', flag, self.slot(flag), span))
+                waits.append(self.instr('wait_flag', flag, self.slot(flag, True), span))
             if isinstance(flag, Forward):
                 self.give(flag)
         for src, dst in sorted(m.pairs):
@@ -142,11 +173,9 @@ class Placer:
         else:
             out += [Instr('pipe_barrier', (p,), {}, span, ORIGIN) for p in sorted(m.barriers)]
 
-    def slot(self, flag: Forward | Carried) -> E.Expr:
-        if not isinstance(flag, Carried) or flag.slots == 1:
-            return E.Const(flag.ident)
-        step = E.sub(flag.loop.var, flag.loop.start)
-        return E.add(E.fold(E.Bin('%', step, E.Const(flag.slots), 'int32')), flag.ident)
+    @staticmethod
+    def slot(flag: Forward | Carried, wait: bool) -> E.Expr:
+        return flag.now(wait) if isinstance(flag, Carried) else E.Const(flag.ident)
 
     def inside(self, s: Stmt, at: tuple) -> Stmt:
         match s:

@@ -129,7 +129,8 @@ class Block:
                 if any(state.know[P[r]][p] >= i for r in now.covers):
                     continue
                 if not iteration:
-                    if state.know[q][p] < i and (self.same(was, now) or self.apart(was, now)):
+                    # A loop without a counter has no slots to tell iterations apart.
+                    if state.know[q][p] < i and (self.same(was, now) or not isinstance(self.loop, For) and self.apart(was, now)):
                         out.append(Need(p, q, i))
                 elif state.know[q][p] < i:
                     distance = self.apart(was, now)
@@ -276,7 +277,7 @@ class Analysis:
                     here.pairs.add((p, q))
                     continue
                 if n.distance:
-                    flag = Carried(p, q, n.distance, loop)
+                    flag = Carried(p, q, n.distance, loop, block.items[n.item].path < item.path)
                     self.mark(path[:-1]).carried.append(flag)
                     if not any(n.src in x.pipes for x in block.items[n.item + 1:]):
                         drains.append((n.src, n.dst))
