@@ -1,5 +1,7 @@
 """The meaning of a kernel: its source executed statement by statement, one core, whole tiles, no pipes.
 
+Kernels that name their vector core run every vector statement once for each, on tiles of its own, before the next statement.
+
 Written against the dialect, without any of the package's engine: buffers are float64/int64 arrays rounded to their dtype
 on every store. Only what the kernels of these tests use.
 """
@@ -13,6 +15,7 @@ import torch
 
 from tiletwin.ir import expr as E
 from tiletwin.ir.nodes import For, If, Instr, Let, Program, Region, Scope, Store, While
+from tiletwin.passes.uses import touched
 
 TORCH = {'float16': torch.float16, 'bfloat16': torch.bfloat16, 'float32': torch.float32, 'int32': torch.int32, 'int8': torch.int8,
          'uint8': torch.uint8,
@@ -29,10 +32,6 @@ _TILE1 = {'exp': np.exp, 'ln': np.log, 'abs': np.abs, 'sqrt': np.sqrt, 'relu': l
 _TILE2 = {'add': np.add, 'sub': np.subtract, 'mul': np.multiply, 'div': np.divide, 'max': np.maximum, 'min': np.minimum}
 
 
-class Break(Exception):
-    pass
-
-
 class Machine:
     def __init__(self, program: Program, tensors: dict[str, torch.Tensor], scalars: dict[str, int]):
         self.program, self.env = program, dict(scalars)
@@ -45,7 +44,8 @@ class Machine:
             case E.Const(value=v):
                 return v
             case E.Var(name=n):
-                return self.env[n]
+                v = self.env[n]
+                return self.value(v) if isinstance(v, E.EXPR_TYPES) else v
             case E.Bin(op=op, a=a, b=b):
                 return _BIN[op](self.value(a), self.value(b))
             case E.Un(op=op, a=a):
@@ -146,16 +146,31 @@ class Machine:
         else:
             raise TypeError(op)
 
+    # -- vector cores by name -----------------------------------------------------------------------------------------
+    def each_core(self, s, run) -> None:
+        """Runs a statement once, or once per vector core with its own UB tiles."""
+        names = set(touched(s)) & set(self.tiles)
+        vid = self.program.launch.vid.name
+        for core in self.cores if names else self.cores[:1]:
+            self.env[vid] = core
+            for n in self.tiles:
+                self.mem[n] = self.tiles[n][core]
+            run(s)
+            for n in self.tiles:
+                self.tiles[n][core] = self.mem[n]
+        self.env[vid] = 0
+
     # -- control ------------------------------------------------------------------------------------------------------
     def block(self, body) -> None:
         for s in body:
             match s:
                 case Instr():
-                    self.instruction(s)
+                    self.each_core(s, self.instruction)
                 case Store():
-                    self.store(s.buffer, tuple(self.value(i) for i in s.indices), self.value(s.value))
+                    self.each_core(s, lambda s: self.store(s.buffer, tuple(self.value(i) for i in s.indices), self.value(s.value)))
                 case Let():
-                    self.env[s.var.name] = self.value(s.value)
+                    # A value without memory reads may differ between the vector cores: it is computed where it is used.
+                    self.env[s.var.name] = self.value(s.value) if E.loads(s.value) else s.value
                 case For():
                     first = self.value(s.start)
                     for k in range(first, first + self.value(s.extent)):
@@ -178,9 +193,10 @@ class Machine:
                 if b.space != 'GM':
                     kind = np.float64 if 'float' in b.dtype else np.int64
                     self.mem[b.name] = np.full(b.dims, b.init or 0, kind) if b.space == 'VAR' else np.zeros(b.dims, kind)
-            for vid in range(2 if p.launch.form == 'cid_vid' else 1):
-                self.env |= {p.launch.cid.name: cid, p.launch.vid.name: vid}
-                self.block(p.body)
+            self.cores = (0, 1) if p.launch.form == 'cid_vid' else (0,)
+            self.tiles = {b.name: {c: self.mem[b.name].copy() for c in self.cores} for b in p.buffers.values() if b.space == 'UB'}
+            self.env |= {p.launch.cid.name: cid, p.launch.vid.name: 0}
+            self.block(p.body)
         return {n: torch.as_tensor(self.mem[n]).to(t.dtype) for n, t in self.tensors.items()}
 
 
