@@ -35,16 +35,20 @@ class Item:
 
 
 class State:
-    """What each pipe knows to be finished: `know[q][p]` is the last item all of whose work on p is done before q goes on."""
+    """What each pipe knows to be finished: `know[q][p]` is the last item all of whose work on p is done before q goes on.
+
+    `deep[q]` are the flags from more than one iteration ago that q has heard of.
+    """
 
     def __init__(self):
         self.know = [[NEVER] * len(PIPES) for _ in PIPES]
         self.count = [NEVER] * len(PIPES)
         self.pending: dict[tuple, list[int]] = {}
+        self.deep: list[frozenset[Need]] = [frozenset() for _ in PIPES]
 
     def copy(self) -> 'State':
         out = State()
-        out.know, out.count, out.pending = [list(r) for r in self.know], list(self.count), dict(self.pending)
+        out.know, out.count, out.pending, out.deep = [list(r) for r in self.know], list(self.count), dict(self.pending), list(self.deep)
         return out
 
     def finished(self, p: int) -> list[int]:
@@ -52,10 +56,12 @@ class State:
         row[p] = self.count[p]
         return row
 
-    def learn(self, q: int, message: list[int]) -> None:
+    def learn(self, q: int, message: list[int], deep: frozenset['Need'] = frozenset()) -> None:
         self.know[q] = list(map(max, self.know[q], message))
+        self.deep[q] |= deep
         if q == S:
             self.know = [list(map(max, row, self.know[S])) for row in self.know]
+            self.deep = [d | self.deep[S] for d in self.deep]
 
     def did(self, p: int, index: int) -> None:
         self.count[p] = index
@@ -65,7 +71,7 @@ class State:
 
     def step(self, s: Step) -> None:
         if s.kind == 'pair':
-            self.learn(P[s.other], self.finished(P[s.pipe]))
+            self.learn(P[s.other], self.finished(P[s.pipe]), self.deep[P[s.pipe]])
         elif s.kind == 'barrier':
             self.know[P[s.pipe]][P[s.pipe]] = self.count[P[s.pipe]]
         elif s.kind == 'all':

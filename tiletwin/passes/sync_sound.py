@@ -26,6 +26,7 @@ class Block:
         self.near = any(i.exits for i in items)  # sets and waits in one place
         self.needs: list[list[Need]] = [[] for _ in items]
         self.snapshots: list[list[list[int]]] = []
+        self.deeps: list[list[frozenset[Need]]] = []
 
     def run(self) -> None:
         state = State()
@@ -36,8 +37,7 @@ class Block:
         if self.loop is None:
             return
         state.pending.clear()
-        self.snapshots_before, self.snapshots = self.snapshots, []
-        self.deep: list[Need] = []
+        self.snapshots_before, self.snapshots, self.deeps = self.snapshots, [], []
         for j in range(n):
             state = self.settle(j, state, 1)
 
@@ -57,10 +57,7 @@ class Block:
             rest = [x for x in needs if x is not need]
             if (need.distance > 0) == (iteration > 0) and not self.missing(j, state, iteration, rest):
                 needs[:] = rest
-        state = self.enter(j, state, iteration, needs)
-        if iteration:
-            self.deep += [x for x in needs if x.distance > 1]
-        return self.leave(j, state, iteration)
+        return self.leave(j, self.enter(j, state, iteration, needs), iteration)
 
     def enter(self, j: int, state: State, iteration: int, needs: list[Need]) -> State:
         """The state after the waits and barriers in front of an item."""
@@ -70,11 +67,13 @@ class Block:
             if p == q:
                 state.know[p][p] = state.count[p]
             elif self.near:
-                state.learn(q, state.finished(p))
+                state.learn(q, state.finished(p), state.deep[p])
             elif not need.distance:
-                state.learn(q, self.snapshots[need.item][p])
+                state.learn(q, self.snapshots[need.item][p], self.deeps[need.item][p])
             elif iteration and need.distance == 1:
                 state.learn(q, self.snapshots_before[need.item][p])
+            elif iteration:
+                state.learn(q, state.know[q], frozenset([need]))
         return state
 
     def leave(self, j: int, state: State, iteration: int) -> State:
@@ -96,26 +95,26 @@ class Block:
             # Set inside the loop: it carries what the pipe knew when the loop began, and all of its own work in it.
             state.learn(q, [*before[p][:p], index, *before[p][p + 1:]])
         self.snapshots.append([state.finished(p) for p in range(len(PIPES))])
+        self.deeps.append(list(state.deep))
         return state
 
     def missing(self, j: int, state: State, iteration: int, needs: list[Need]) -> list[Need]:
         state = self.enter(j, state, iteration, needs)
         item = self.items[j]
-        deep = (self.deep + [x for x in needs if x.distance > 1]) if iteration else []
         if item.compound:
-            return [x for a in item.accesses for x in self.unmet(j, a, state, iteration, deep)]
+            return [x for a in item.accesses for x in self.unmet(j, a, state, iteration)]
         out: list[Need] = []
         index = j + iteration * len(self.items)
         for step in item.steps:
             if step.kind == 'op':
                 for a in step.accesses:
-                    out += self.unmet(j, a, state, iteration, deep)
+                    out += self.unmet(j, a, state, iteration)
                 state.did(P[step.pipe], index)
             else:
                 state.step(step)
         return out
 
-    def unmet(self, j: int, now: Access, state: State, iteration: int, deep: list[Need]) -> list[Need]:
+    def unmet(self, j: int, now: Access, state: State, iteration: int) -> list[Need]:
         """Earlier accesses nothing orders before this one."""
         out = []
         q = P[now.pipe]
@@ -134,14 +133,17 @@ class Block:
                         out.append(Need(p, q, i))
                 elif state.know[q][p] < i:
                     distance = self.apart(was, now)
-                    if distance is None or distance > 1 and self.known(state.know[q][p], i, p, q, distance, deep):
+                    if distance is None or distance > 1 and self.known(state, q, p, i, distance):
                         continue
                     out.append(Need(p, q, i, distance))
         return out
 
-    @staticmethod
-    def known(know: int, i: int, p: int, q: int, distance: int, deep: list[Need]) -> bool:
-        return know >= 0 or any((x.src, x.dst) == (p, q) and (x.distance < distance or x.distance == distance and x.item >= i) for x in deep)
+    def known(self, state: State, q: int, p: int, i: int, distance: int) -> bool:
+        """Has q heard that p was done with item i that many iterations ago?"""
+        if state.know[q][p] >= 0:
+            return True
+        told = ((x.distance, self.snapshots_before[x.item][x.src][p]) for x in state.deep[q])
+        return any(d < distance and upto >= 0 or d == distance and upto >= i for d, upto in told)
 
     def in_order(self, was: Access, now: Access) -> bool:
         """Does the hardware order these two accesses of one pipe?"""
