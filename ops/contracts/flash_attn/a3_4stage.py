@@ -100,6 +100,8 @@ A3_4STAGE = Variant(
     reference=a3_4stage_reference,
     policy=lambda dtype: 'allclose 1e-3/1e-3 + l2 1e-3',
     limits=a3_4stage_limits,
+    twins='ulp 1/5e-4',
+    war_cover='reverse_edge',
     arguments=arguments,
     forms={'developer': Form(FROM_THE_COMPILER,
                              {'source-512': 'it is about the width of a tile', 'preload-4': 'it is about the lookahead'})},

@@ -67,6 +67,8 @@ A5_SERIAL = Variant(
     reference=a5_serial_reference,
     policy=lambda dtype: f'allclose 1e-2/1e-2 + l2 {"1e-3" if dtype == "float16" else "6e-3"}',
     limits=a5_serial_limits,
+    twins='ulp 2/5e-4',
+    war_cover='reverse_edge',
     check_values=check_values,
     arguments=arguments,
     forms={'developer': Form({'cores': 'it has one block per tile of queries, whatever the number of cores'})},

@@ -155,10 +155,10 @@ def flash_attn_a3_4stage(Sq, Sk, scale, s1_tile, preload, ring, row_slice=True, 
             T.wait_flag('mte2', 'v', 1)
             T.copy(pv_ub, o_ub)
         else:
-            T.tile.brcb_experiment(spread, shrink[g % ring, :, :], rows // 8, 1, 8)
+            T.tile.brcb_experiment(spread[g % 2, :, :], shrink[g % ring, :, :], rows // 8, 1, 8)
             T.pipe_barrier('v')
             for c in T.serial(2):
-                T.tile.row_expand_mul_experiment(o_ub[:, c * 64:(c + 1) * 64], o_ub[:, c * 64:(c + 1) * 64], spread)
+                T.tile.row_expand_mul_experiment(o_ub[:, c * 64:(c + 1) * 64], o_ub[:, c * 64:(c + 1) * 64], spread[g % 2, :, :])
             T.pipe_barrier('v')
             T.wait_flag('mte2', 'v', 1)
             T.tile.add(o_ub, o_ub, pv_ub)
@@ -196,8 +196,9 @@ def flash_attn_a3_4stage(Sq, Sk, scale, s1_tile, preload, ring, row_slice=True, 
             shift = T.alloc_ub((rows, 1), 'float')  # of the exponents, then the sums of their slice
             total = T.alloc_ub((rows, 1), 'float')
             shrink = T.alloc_ub((ring, rows, 1), 'float')
-            spread = T.alloc_ub((rows, 8), 'float')
-            # Between two tiles of probabilities nobody needs the exponents: their place takes the row factors, one block per row.
+            spread = T.alloc_ub((2, rows, 8), 'float')
+            # Between two tiles of probabilities nobody needs the exponents: their place takes the row factors, one block per row. Two slots,
+            # so that the factors of a tile need not wait for the last use of those before them.
             T.annotate_address({e_ub: 0, spread: 0})
 
             with T.Scope('C'):
@@ -240,10 +241,11 @@ def flash_attn_a3_4stage(Sq, Sk, scale, s1_tile, preload, ring, row_slice=True, 
                         p(workspace_qk, workspace_p, s_ub, e_ub, p_ub, top, new_top, shift, total, shrink, cid, vid, i, t + preload)
                     for t in T.serial(preload):
                         gu(workspace_pv, pv_ub, o_ub, spread, shrink, cid, vid, i, tiles - preload + t)
-                    T.tile.brcb_experiment(spread, total, rows // 8, 1, 8)
+                    T.tile.brcb_experiment(spread[(i + 1) * tiles % 2, :, :], total, rows // 8, 1, 8)
                     T.pipe_barrier('v')
                     for c in T.serial(2):
-                        T.tile.row_expand_div_experiment(o_ub[:, c * 64:(c + 1) * 64], o_ub[:, c * 64:(c + 1) * 64], spread)
+                        T.tile.row_expand_div_experiment(o_ub[:, c * 64:(c + 1) * 64], o_ub[:, c * 64:(c + 1) * 64],
+                                                            spread[(i + 1) * tiles % 2, :, :])
                     T.set_flag('v', 'mte3', 1)
                     T.wait_flag('v', 'mte3', 1)
                     T.copy(o_ub, Out[(i * cores + cid) * S0 + vid * rows, 0])

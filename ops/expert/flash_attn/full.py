@@ -68,7 +68,6 @@ def flash_attn_full(BH, S1, S2, D, scale, lag=3, cores=24, ring=None):
             tile_top = T.alloc_ub((rows, 1), 'float')
             shift = T.alloc_ub((rows, 1), 'float')
             factor = T.alloc_ub((rows, 1), 'float')
-            zero = T.alloc_ub((rows, 1), 'float')
             shrink = T.alloc_ub((ring, rows, BLOCK), 'float')  # by step: its output is rescaled `lag` steps later
             spread = T.alloc_ub((rows, BLOCK), 'float')
             total = T.alloc_ub((sums, rows, 1), 'float')  # by item: the next one starts before the last one is divided
@@ -157,7 +156,6 @@ def flash_attn_full(BH, S1, S2, D, scale, lag=3, cores=24, ring=None):
 
             with T.Scope('V'):
                 steps_v = (items - cid + cores - 1) // cores * kv
-                T.tile.fill(zero, 0.0)
                 # Flag 0: scores in, probabilities out. Flag 1: products in, finished rows out.
                 for e in T.serial(2):
                     T.set_flag('v', 'mte2', e)
@@ -184,7 +182,7 @@ def flash_attn_full(BH, S1, S2, D, scale, lag=3, cores=24, ring=None):
                         T.tile.sub(factor, top, new_top)
                         T.tile.mul(shift, new_top, -scale)
                         T.pipe_barrier('v')
-                        T.tile.add(top, new_top, zero)
+                        T.tile.add(top, new_top, 0.0)
                         T.tile.mul(factor, factor, scale)
                         T.tile.broadcast(e_ub[0, :, :], shift)
                         T.tile.broadcast(e_ub[1, :, :], shift)

@@ -210,7 +210,7 @@ def flash_attn_ws3(B, H, S, D, scale, block, ahead=2, cores=24):
                         T.pipe_barrier('v')
                         T.tile.mul(shrink[h % ring, :, :], shrink[h % ring, :, :], scale)
                         T.tile.broadcast(b_ub, shift)
-                        T.copy(new_top, top)
+                        T.tile.add(top, new_top, 0.0)
                         T.pipe_barrier('v')
                         # exp(scale * s - scale * max): the maximum stays unscaled, the scale rides on the subtraction.
                         T.tile.axpy(b_ub, s_ub, scale)
