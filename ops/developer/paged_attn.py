@@ -150,14 +150,14 @@ def paged_attn_join(B, Hq, splits):
         with T.Kernel(B * Hq // HEADS, is_npu=True) as (cid, vid):
             b = cid * HEADS // Hq
             head = cid * HEADS % Hq + vid * rows
-            weights = T.alloc_ub((splits, rows), 'float')
-            spread = T.alloc_ub((splits, rows), 'float')
-            row = T.alloc_ub((1, rows), 'float')
-            weight = T.alloc_ub((splits * rows,), 'float')
-            part = T.alloc_ub((rows, DIM), 'float')
-            factor = T.alloc_ub((rows, DIM), 'float')
-            total = T.alloc_ub((rows, DIM), 'float')
-            half = T.alloc_ub((rows, DIM), 'float16')
+            weights = T.alloc_shared((splits, rows), 'float')
+            spread = T.alloc_shared((splits, rows), 'float')
+            row = T.alloc_shared((1, rows), 'float')
+            weight = T.alloc_shared((splits * rows,), 'float')
+            part = T.alloc_shared((rows, DIM), 'float')
+            factor = T.alloc_shared((rows, DIM), 'float')
+            total = T.alloc_shared((rows, DIM), 'float')
+            half = T.alloc_shared((rows, DIM), 'float16')
 
             T.copy(partialL[b, 0:splits, head:head + rows], weights)
             T.reduce_max(weights, row, dim=0)
