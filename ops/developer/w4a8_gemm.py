@@ -18,7 +18,7 @@ def workspace_vid(M, N, K, block_N=None):
 
 def vid_eliminated(M, N, K, block_N=None):
     """The compiled kernel for one shape: `kernel(A, B_packed) -> C`."""
-    return w4a8_vid_eliminated(M, N, K, block_N or 16)
+    return w4a8_vid_eliminated(M, N, K // 2, block_N or 16)
 
 
 def chunk_of(K):
@@ -79,13 +79,14 @@ def w4a8_workspace_vid(M, N, K, block_N=16, block_M=64):
 
 
 @tiletwin.jit(out_idx=[2], pass_configs=DEVELOPER)
-def w4a8_vid_eliminated(M, N, K, block_N=16, block_M=64):
+def w4a8_vid_eliminated(M, N, packed_K, block_N=16, block_M=64):
+    K = 2 * packed_K
     m_num = (M + block_M - 1) // block_M
 
     @T.prim_func
     def main(
         A: T.Tensor((M, K), 'int8'),
-        B_packed: T.Tensor((N, K // 2), 'uint8'),
+        B_packed: T.Tensor((N, packed_K), 'uint8'),
         C: T.Tensor((M, N), 'int32'),
     ):
         with T.Kernel(N // block_N * m_num, threads=2, is_npu=True) as cid:
@@ -94,11 +95,11 @@ def w4a8_vid_eliminated(M, N, K, block_N=16, block_M=64):
             a = T.alloc_shared((block_M, K), 'int8')
             b = T.alloc_shared((block_N, K), 'int8')
             c = T.alloc_fragment((block_M, block_N), 'int32')
-            packed = T.alloc_shared((block_N, K // 2), 'uint8')
-            exact = T.alloc_shared((block_N, K // 2), 'float16')
-            low = T.alloc_shared((block_N, K // 2), 'int16')
-            high = T.alloc_shared((block_N, K // 2), 'int16')
-            mask = T.alloc_shared((block_N, K // 2), 'int16')
+            packed = T.alloc_shared((block_N, packed_K), 'uint8')
+            exact = T.alloc_shared((block_N, packed_K), 'float16')
+            low = T.alloc_shared((block_N, packed_K), 'int16')
+            high = T.alloc_shared((block_N, packed_K), 'int16')
+            mask = T.alloc_shared((block_N, packed_K), 'int16')
             numbers = T.alloc_shared((block_N, K), 'int8')
 
             # All of K at once: in a loop over K nothing would keep the next rows off the workspace the cube still reads.

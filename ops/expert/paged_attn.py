@@ -268,7 +268,7 @@ def paged_attn_split_kv(B, Hq, Hkv, blocks, maxblk, splits, scale, cores=24):
                             T.pipe_barrier('v')
                             T.tile.sub(b_ub, s_ub, b_ub)
                             T.set_flag('v', 'mte2', 0)
-                            T.copy(new_top, top)
+                            T.tile.add(top, new_top, 0.0)
                             if h == 0:
                                 # Nothing came before: whatever exp(LOWEST - max) is, it must not count.
                                 T.tile.fill(shrink[h % 3, :, :], 0.0)

@@ -238,7 +238,7 @@ def sparse_flash_attn(B, S, H, D, Dt, Skv, G, topk, through_ub, ahead=2, cores=2
                         T.pipe_barrier('v')
                         T.tile.mul(shrink[d % ring, :, :], shrink[d % ring, :, :], scale)
                         T.tile.broadcast(b_ub, shift)
-                        T.copy(new_top, top)
+                        T.tile.add(top, new_top, 0.0)
                         T.pipe_barrier('v')
                         # exp(scale * s - scale * max): the maximum stays unscaled, the scale rides on the subtraction.
                         T.tile.axpy(b_ub, s_ub, scale)
