@@ -53,6 +53,10 @@ def parser() -> argparse.ArgumentParser:
     form = compare.add_mutually_exclusive_group()
     form.add_argument('--json', action='store_true', help='one JSON document on standard output')
     form.add_argument('--markdown', action='store_true', help='tables for a page or a pull request')
+    lint = add('lint', 'check kernel files against the rules of their mode, without running them')
+    lint.add_argument('what', nargs='*', metavar='OP|FILE', help='operators or Python files; default everything in ops')
+    lint.add_argument('--fork', action='store_true', help="also what the Ascend fork's own parser refuses, and names it does not have")
+    lint.add_argument('--json', action='store_true', help='one JSON document on standard output')
     lower = add('lower', 'print the tile program of every kernel', parents=[common])
     lower.add_argument('what', nargs='*', metavar='OP|FILE', help='an operator (its first case) or a Python file')
     lower.add_argument('--oracle', metavar='KERNELS_DIR', help='instead: lower every kernel file of a folder to the normal form, for comparison with the real compiler')
@@ -206,6 +210,20 @@ def _compare(args: argparse.Namespace) -> int:
     return status
 
 
+# -- lint ---------------------------------------------------------------------------------------------------------------
+def _lint(args: argparse.Namespace) -> int:
+    from .harness.lint.run import lint
+    from .report.lint import document, text
+
+    found = lint(args.what, args.fork)
+    status = FOUND if found else CLEAN
+    if args.json:
+        _document('lint', status=status, findings=document(found))
+    else:
+        print(text(found))
+    return status
+
+
 # -- lower and trace ----------------------------------------------------------------------------------------------------
 def _launches(args: argparse.Namespace) -> list:
     """Launches of an operator's first case, or of the case named; every launch of a script."""
@@ -324,7 +342,7 @@ def _list(args: argparse.Namespace) -> int:
     return CLEAN
 
 
-_COMMANDS = {'check': _check, 'compare': _compare, 'lower': _lower, 'trace': _trace, 'doctor': _doctor, 'list': _list}
+_COMMANDS = {'check': _check, 'compare': _compare, 'lint': _lint, 'lower': _lower, 'trace': _trace, 'doctor': _doctor, 'list': _list}
 
 
 if __name__ == '__main__':

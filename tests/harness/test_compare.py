@@ -1,5 +1,7 @@
 """Comparisons of real operators: what they report is what the launches and the source say."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from tiletwin.harness.compare import Comparison, ModeResult, Request, Twins, compare, comparisons
@@ -93,11 +95,9 @@ def factory(n):
 
 
 def test_a_mode_without_a_kernel_is_named_missing():
-    op = next((o for o in OPS.values() if 'developer' not in o.modes), None)
-    if op is None:
-        pytest.skip('every operator has both modes')
-    found = compare(op, op.cases[0], op.chips[0])
-    assert found.missing == ('developer',) and op.name in found.of('developer').missing
+    op = SimpleNamespace(name='new', modes=('expert',), variant=GEMM.variant, run_case=GEMM.run_case)
+    found = compare(op, case(GEMM, 'minimum'), 'a3')
+    assert found.missing == ('developer',) and found.of('developer').missing == 'ops/developer has no new'
     assert found.twins is None and found.speedup is None and not found.problems
 
 
@@ -118,6 +118,14 @@ def test_all_takes_every_chip_of_every_operator_and_one_name_takes_the_default_c
     assert {c for _, _, c in comparisons(Request(('softmax',)))} == {'a3'}
     assert {c for _, _, c in comparisons(Request(('flash_attn.full',)))} == {'a2'}
     assert {c for _, _, c in comparisons(Request(('softmax',), chip='all'))} == set(SOFTMAX.chips)
+
+
+@pytest.mark.parametrize('op', [o for o in OPS.values() if any(f.skips for f in o.variant.forms.values())], ids=lambda o: o.name)
+def test_a_case_a_form_skips_is_left_out_with_its_reason(op):
+    mode, form = next((m, f) for m, f in op.variant.forms.items() if f.skips)
+    name, reason = next(iter(form.skips.items()))
+    (found,) = comparisons(Request((op.name,), (mode,), case=name))
+    assert found.of(mode).left_out == reason and not found.of(mode).ran and not found.problems and not found.missing
 
 
 # -- the judgement, on results made by hand ------------------------------------------------------------------------------

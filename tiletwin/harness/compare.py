@@ -20,7 +20,8 @@ class ModeResult:
     """One mode of an operator on one case and chip."""
 
     mode: str
-    missing: str = ''  # why there is nothing to run
+    missing: str = ''  # what would have to be written
+    left_out: str = ''  # why this mode does not run this case
     refusal: TileTwinError | None = None
     ok: bool = False  # the numbers are inside the policy
     message: str = ''
@@ -116,6 +117,10 @@ def compare(operator: Any, case: Any, chip: str, modes: Sequence[str] = MODES) -
     for mode in modes:
         if mode not in operator.modes:
             results.append(ModeResult(mode, missing=f'ops/{mode} has no {operator.name}'))
+            continue
+        reason = operator.variant.form(mode).skips.get(case.name)
+        if reason is not None:
+            results.append(ModeResult(mode, left_out=reason))
             continue
         try:
             ran = operator.run_case(case, mode, chip)

@@ -42,14 +42,18 @@ def level(c: Comparison, m: ModeResult) -> str:
     return 'accepted' if m.verdict.level == 'review' and not c.unaccepted(m) else m.verdict.level
 
 
+def _absence(m: ModeResult) -> str:
+    return 'missing' if m.missing else 'left out' if m.left_out else 'refused'
+
+
 def summary(found: Sequence[Comparison]) -> list[tuple[str, ...]]:
     """Cells under HEADINGS; the case stands on its first mode, what the twins say on its last."""
     rows = []
     for c in found:
         for i, m in enumerate(c.modes):
             case, last = c.case if i == 0 else '', _twins(c) if i == len(c.modes) - 1 else ''
-            if m.missing or m.refusal is not None:
-                rows.append((case, m.mode, 'missing' if m.missing else 'refused', *[''] * 5, last))
+            if not m.ran:
+                rows.append((case, m.mode, _absence(m), *[''] * 5, last))
                 continue
             numbers = [_worst(m.numbers, what) for what in ('max_abs', 'max_rel')]
             rows.append((case, m.mode, 'ok' if m.ok else 'WRONG', *numbers, level(c, m), f'{m.cost.cycles:.0f}', f'{m.cost.microseconds:.2f}', last))
@@ -98,7 +102,7 @@ def details(c: Comparison) -> list[tuple[str, list[str]]]:
 def twins_text(c: Comparison) -> str:
     """What the modes say about one another, in one sentence."""
     if c.twins is None:
-        absent = [m.mode + (' is missing' if m.missing else ' was refused') for m in c.modes if not m.ran]
+        absent = [f'{m.mode} {"is" if m.missing or m.left_out else "was"} {_absence(m)}' for m in c.modes if not m.ran]
         return 'twins not compared: ' + (', '.join(absent) or 'one mode was asked for')
     first, second = c.twins.modes
     if c.twins.bitwise:
@@ -124,7 +128,9 @@ def outcome(found: Sequence[Comparison]) -> str:
                 missing[mode].append(c.operator)
     wrong = sum(bool(c.problems) for c in found)
     text = f'{len(found)} comparison{"" if len(found) == 1 else "s"}, {wrong or "none"} with a problem'
-    return text + ''.join(f'; {mode} is missing for {", ".join(names)}' for mode, names in missing.items())
+    text += ''.join(f'; {mode} is missing for {", ".join(names)}' for mode, names in missing.items())
+    left_out = {f'{c.operator} {c.case} in {m.mode} mode: {m.left_out}': None for c in found for m in c.modes if m.left_out}
+    return '\n'.join([*(f'left out: {reason}' for reason in left_out), text])
 
 
 # -- terminal ------------------------------------------------------------------------------------------------------------
@@ -207,9 +213,9 @@ def _plain(value: Any) -> Any:
 
 def _mode(c: Comparison, m: ModeResult) -> dict[str, Any]:
     if not m.ran:
-        return {'mode': m.mode, 'missing': m.missing, 'refusal': None if m.refusal is None else {'class': m.refusal.word, 'text': str(m.refusal)}}
+        return {'mode': m.mode, 'missing': m.missing, 'left_out': m.left_out, 'refusal': None if m.refusal is None else {'class': m.refusal.word, 'text': str(m.refusal)}}
     modelled = asdict(m.cost)
-    return {'mode': m.mode, 'missing': '', 'refusal': None, 'ok': m.ok, 'message': m.message, 'verdict': m.verdict.level,
+    return {'mode': m.mode, 'missing': '', 'left_out': '', 'refusal': None, 'ok': m.ok, 'message': m.message, 'verdict': m.verdict.level,
             'accepted': not c.unaccepted(m), 'findings': [finding(f) for f in m.verdict.findings],
             'numbers': {name: asdict(n) for name, n in m.numbers.items()}, 'cost': modelled}
 
