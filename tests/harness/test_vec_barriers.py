@@ -73,7 +73,8 @@ def test_a_pattern_vouches_for_its_own_pair_only(build):
 
 
 @pytest.mark.parametrize('patterns, lines, says', [
-    (('gu',), (3,), 'by pattern and by line'), (('softmax',), (), "no barrier pattern 'softmax'"), (('gu',), (), "matches 'gu'"), ((), (1,), 'matches 1'),
+    (('gu',), (3,), 'by pattern and by line'), (('softmax',), (), "no barrier pattern 'softmax'"), (('gu',), (), "matches 'gu'"),
+    ((), (1,), 'matches 1'),
 ])
 def test_what_is_not_understood_is_refused(build, patterns, lines, says):
     with pytest.raises(DialectError, match=says):

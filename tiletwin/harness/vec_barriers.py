@@ -72,7 +72,8 @@ def remove(program: Program, patterns: Iterable[str] = ('gu',), lines: Iterable[
     """The Program without the barriers the patterns name, or without those on the given source lines; never both."""
     names, numbers = tuple(patterns), tuple(lines)
     if names and numbers:
-        raise DialectError('barriers by pattern and by line at once', why='a pattern moves with the source, a line does not', instead='one of the two')
+        raise DialectError('barriers by pattern and by line at once', why='a pattern moves with the source, a line does not',
+                           instead='one of the two')
     for name in names:
         if name not in PATTERNS:
             raise DialectError(f'no barrier pattern {name!r}', instead='one of ' + ', '.join(PATTERNS))
