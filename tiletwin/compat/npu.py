@@ -142,7 +142,7 @@ _NPU = {
     'get_device_name': lambda device=None: _properties().name, 'get_device_properties': _properties, 'get_device_limit': _device_limit,
     'get_device_capability': lambda device=None: None, 'mem_get_info': lambda device=None: _memory(), 'is_bf16_supported': lambda: True,
     'Event': Event, 'Stream': Stream, 'current_stream': lambda device=None: _STREAM, 'default_stream': lambda device=None: _STREAM,
-    'stream': _Place, 'device': _Place, 'manual_seed': _seed, 'manual_seed_all': _seed, 'seed': _nothing,
+    'stream': _Place, 'device': _Place, 'manual_seed': _seed, 'manual_seed_all': _nothing, '_is_in_bad_fork': lambda: False, 'seed': _nothing,
 }
 _GONE = {
     'NPUGraph': ('graphs of launches are not modelled', 'the launches themselves'),

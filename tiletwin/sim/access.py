@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ..ir import expr as E
 from ..ir.nodes import Buffer, Program, Region
+from .scalars import SCALAR_FUNCTIONS
 
 
 class Span2D(NamedTuple):
@@ -224,6 +225,8 @@ def evaluate(e: E.Expr | int, env: dict) -> int:
         case E.Bin(op=op, a=a, b=b):
             folded = E.fold(E.Bin('tdiv' if op == '/' else op, E.Const(evaluate(a, env)), E.Const(evaluate(b, env)), e.dtype))
             return folded.value
+        case E.Call(fn=fn, args=args) if f'f_{fn}' in SCALAR_FUNCTIONS:
+            return SCALAR_FUNCTIONS[f'f_{fn}'](*(evaluate(a, env) for a in args))
     raise TypeError(f'{E.text(e)} has no value before the kernel runs')
 
 
