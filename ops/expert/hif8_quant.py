@@ -90,7 +90,6 @@ def hif8_quant(length, infinite, tile=512, cores=20):
                     T.set_flag('mte2', 'v', s + 1)
 
                     T.wait_flag('mte2', 'v', s + 1)
-                    T.pipe_barrier('v')
                     T.tile.abs(size, x[s, :])
                     T.pipe_barrier('v')
                     T.tile.compare(finite, size, FLT_MAX, 'LE')
