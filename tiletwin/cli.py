@@ -57,6 +57,8 @@ def parser() -> argparse.ArgumentParser:
     lint.add_argument('what', nargs='*', metavar='OP|FILE', help='operators or Python files; default everything in ops')
     lint.add_argument('--fork', action='store_true', help="also what the Ascend fork's own parser refuses, and names it does not have")
     lint.add_argument('--json', action='store_true', help='one JSON document on standard output')
+    new = add('new', 'write the contract and both kernels of a new operator, ready to run')
+    new.add_argument('name', metavar='NAME', help='its name: ops/contracts/NAME.py, ops/developer/NAME.py, ops/expert/NAME.py')
     lower = add('lower', 'print the tile program of every kernel', parents=[common])
     lower.add_argument('what', nargs='*', metavar='OP|FILE', help='an operator (its first case) or a Python file')
     lower.add_argument('--oracle', metavar='KERNELS_DIR', help='instead: lower every kernel file of a folder to the normal form, for comparison with the real compiler')
@@ -210,7 +212,7 @@ def _compare(args: argparse.Namespace) -> int:
     return status
 
 
-# -- lint ---------------------------------------------------------------------------------------------------------------
+# -- lint and new -------------------------------------------------------------------------------------------------------
 def _lint(args: argparse.Namespace) -> int:
     from .harness.lint.run import lint
     from .report.lint import document, text
@@ -222,6 +224,15 @@ def _lint(args: argparse.Namespace) -> int:
     else:
         print(text(found))
     return status
+
+
+def _new(args: argparse.Namespace) -> int:
+    from .harness.scaffold import create
+
+    written = create(args.name, Path())
+    print('\n'.join(f'wrote {path}' for path in written))
+    print(f'next: tiletwin compare {args.name}')
+    return CLEAN
 
 
 # -- lower and trace ----------------------------------------------------------------------------------------------------
@@ -342,7 +353,7 @@ def _list(args: argparse.Namespace) -> int:
     return CLEAN
 
 
-_COMMANDS = {'check': _check, 'compare': _compare, 'lint': _lint, 'lower': _lower, 'trace': _trace, 'doctor': _doctor, 'list': _list}
+_COMMANDS = {'check': _check, 'compare': _compare, 'lint': _lint, 'new': _new, 'lower': _lower, 'trace': _trace, 'doctor': _doctor, 'list': _list}
 
 
 if __name__ == '__main__':
