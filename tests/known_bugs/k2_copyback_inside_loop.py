@@ -6,7 +6,7 @@ import tiletwin
 from pass_configs import DEVELOPER
 from tiletwin import language as T
 
-from .case import Case, Expect, noise
+from .case import Case, Expect, noise, words
 
 
 def kernel():
@@ -31,4 +31,4 @@ def kernel():
 
 
 CASE = Case(kernel, None, lambda: (noise(64, 64, dtype=torch.float16), noise(64, 64, seed=1, dtype=torch.float16)), lambda a, b: a.float() @ b.float() + 3,
-            Expect(numbers=False), Expect())
+            Expect(words('meaning'), ('u is loaded again in every iteration',), numbers=False), Expect())

@@ -6,7 +6,7 @@ import tiletwin
 from pass_configs import DEVELOPER
 from tiletwin import language as T
 
-from .case import Case, Expect, noise
+from .case import Case, Expect, noise, words
 
 
 def kernel():
@@ -26,4 +26,4 @@ def kernel():
     return factory()
 
 
-CASE = Case(kernel, None, lambda: (noise(192, 64),), lambda x: x + 1, Expect(numbers=False), Expect())
+CASE = Case(kernel, None, lambda: (noise(192, 64),), lambda x: x + 1, Expect(words('meaning'), ('s is updated on the cube core only',), numbers=False), Expect())

@@ -27,4 +27,4 @@ def reference(x):
     return y
 
 
-CASE = Case(kernel, None, lambda: (noise(2, 64),), reference, Expect(words('race'), ('WAW on u', 'V', 'S'), numbers=None), Expect())
+CASE = Case(kernel, None, lambda: (noise(2, 64),), reference, Expect(words('race', 'meaning'), ('WAW on u', 'V', 'S'), numbers=None), Expect())

@@ -24,4 +24,4 @@ def kernel(rows):
 
 
 CASE = Case(lambda: kernel(33), lambda: kernel(34), lambda: (noise(33, 64),), lambda x: torch.exp(x),
-            Expect(words('oob', 'uninit'), ('by 128 bytes',), numbers=None), Expect())
+            Expect(words('oob', 'uninit', 'meaning'), ('by 128 bytes', 'x has 33 rows'), numbers=None), Expect())

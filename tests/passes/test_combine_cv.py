@@ -79,7 +79,10 @@ def test_a_value_only_the_vector_cores_use_may_come_from_their_memory():
 
 def test_a_variable_vector_code_reads_but_cannot_update_is_warned_about():
     _, _, warnings = split('for k in T.serial(4):\n    T.copy(R[v, 0], u)\n    v = v + 1')
-    assert [w.message for w in warnings] == ['v is updated on the cube core only: vector code keeps its initial value 0']
+    assert [w.message.split(';')[0] for w in warnings] == ['v is updated on the cube core only: vector code keeps its initial value 0']
+    assert warnings[0].changes_meaning
+    _, _, warnings = split('T.copy(R[v, 0], u)\nfor k in T.serial(4):\n    T.copy(A[v, 0], a)\n    v = v + 1')
+    assert warnings == []
 
 
 def test_sound_updates_variables_on_both_cores():

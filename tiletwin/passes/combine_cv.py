@@ -14,7 +14,7 @@ from . import cross_core_sync
 from .context import AUTO_CV_COMBINE, AUTO_CV_SYNC, PassContext
 from .refuse import CompilerRejects
 from .substitute import Names, own_exprs, renewed
-from .uses import core_of
+from .uses import core_of, scalar_loads
 
 PASS = 'combine_cv'
 
@@ -99,13 +99,18 @@ def check_reach(program: Program, body: tuple[Stmt, ...], core: str) -> None:
 
 
 def warn_frozen(program: Program, vector: tuple[Stmt, ...], ctx: PassContext) -> None:
-    """Scalar variables the vector cores read but only the cube core updates."""
-    read = {x.buffer for s in walk(vector) for e in own_exprs(s) for x in E.loads(e)}
-    for s in walk(program.body):
-        if isinstance(s, Store) and s.buffer in read and program.buffers[s.buffer].space == 'VAR':
-            read.discard(s.buffer)
-            ctx.warn(PASS, f'{s.buffer} is updated on the cube core only: vector code keeps its initial value {program.buffers[s.buffer].init}',
-                     s.span)
+    """Scalar variables the vector cores read after an update that only the cube core makes."""
+    order = list(walk(program.body))
+    place = {(type(s), s.span): i for i, s in enumerate(order)}
+    loops = [{id(x) for x in walk((s,))} for s in order if isinstance(s, (For, While))]
+    for name in dict.fromkeys(x.buffer for s in walk(vector) for x in scalar_loads(s) if program.buffers[x.buffer].space == 'VAR'):
+        asked = [place[type(s), s.span] for s in walk(vector) if any(x.buffer == name for x in scalar_loads(s))]
+        for i, s in enumerate(order):
+            if isinstance(s, Store) and s.buffer == name and any(
+                    j > i or any(id(s) in inside and id(order[j]) in inside for inside in loops) for j in asked):
+                ctx.warn(PASS, f'{name} is updated on the cube core only: vector code keeps its initial value {program.buffers[name].init}; '
+                         'a value computed from loop and block numbers is the same on both', s.span, changes_meaning=True)
+                break
 
 
 def run(program: Program, ctx: PassContext) -> Program:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..errors import Span
 from ..ir import expr as E
 from ..ir.nodes import For, Program, Stmt, Store, map_bodies
 from .context import PassContext
-from .parallel_value import NoVectorForm, Shape, Values
+from .meaning_parallel import Nest as Meaning
+from .parallel_value import PASS, NoVectorForm, Shape, Values
 from .refuse import CompilerRejects
 from .substitute import Names, substitute
 
@@ -51,6 +53,7 @@ class _Vectoriser:
         self.program, self.sound = program, sound
         self.values = Values(program, sound)
         self.names = Names(program)
+        self.notes: list[tuple[str, Span | None]] = []
 
     def block(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
         out: list[Stmt] = []
@@ -118,7 +121,14 @@ class _Vectoriser:
         rows = {1 if x.at_once else x.rows for x in shapes}
         if len(rows) > 1:
             raise NoVectorForm
-        out: list[Stmt] = [i for st, x in zip(nest.stores, shapes) for i in self.values.store(st, x)]
+        found: list[tuple[str, Span | None]] = []
+        out: list[Stmt] = []
+        for st, x in zip(nest.stores, shapes):
+            made = self.values.store(st, x)
+            out += made
+            if not self.sound and (said := Meaning(self.values, nest.outer, nest.inner, st, x, made).changed()):
+                found.append((f'T.Parallel: {said}; whole tiles of equal shape, or T.tile operations on slices, keep the meaning', st.span))
+        self.notes += found
         if nest.serial and nest.outer is not None:
             return [replace(nest.outer, body=tuple(out))]
         if nest.outer is None or all(x.at_once for x in shapes):
@@ -131,6 +141,8 @@ class _Vectoriser:
 def run(program: Program, ctx: PassContext) -> Program:
     vectoriser = _Vectoriser(program, ctx.sound)
     body = vectoriser.block(program.body)
+    for message, where in dict.fromkeys(vectoriser.notes):
+        ctx.warn(PASS, message, where, changes_meaning=True)
     if body == program.body:
         return program
     return replace(program, buffers={**program.buffers, **vectoriser.values.made}, body=body)

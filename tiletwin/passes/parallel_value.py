@@ -86,8 +86,8 @@ class Values:
             b = self.buffer(buffer)
             if b.space != 'UB' and not (b.space == 'GM' and (plain or buffer == st.buffer)):
                 raise NoVectorForm
-            inner = [_factor(i, shape.inner) for i in indices]
-            outer = [_factor(i, shape.outer) for i in indices] if shape.outer is not None else [0]
+            inner = [factor(i, shape.inner) for i in indices]
+            outer = [factor(i, shape.outer) for i in indices] if shape.outer is not None else [0]
             if None in inner or None in outer or any(inner[:-1]) or inner[-1] not in (0, 1):
                 raise NoVectorForm
             both = inner[-1] == 1 and any(outer)
@@ -298,7 +298,7 @@ def _names(x: E.Load) -> frozenset[str]:
     return frozenset().union(*(E.free_vars(i) for i in x.indices))
 
 
-def _factor(i: E.Expr, name: str) -> int | None:
+def factor(i: E.Expr, name: str) -> int | None:
     """How much an index grows with a variable; None when not in equal steps."""
     found = 0
     for c, t in terms(i):

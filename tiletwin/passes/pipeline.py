@@ -14,6 +14,7 @@ from . import (combine_cv, cross_core_pipeline, generate, infer_scope, inject_tm
                software_pipeline, storage_rewrite, swizzle, sync_insert, unit_loops, unroll, vid_reduction, workspace_reduction)
 from .addresses import check_capacity
 from .context import KEYS, SAFE_ACCESS_OFF, PassContext, PassWarning
+from .meaning import notice
 
 # Every pass runs in every mode; the ones a config switches ask for it themselves.
 ORDER: tuple[ModuleType, ...] = (
@@ -41,6 +42,7 @@ def run(program: Program, ctx: PassContext, trace: list[tuple[str, Program]] | N
         name = step.__name__.rpartition('.')[2]
         changed = step.run(program, ctx)
         if changed is not program:
+            notice(name, program, ctx)
             program = verify(changed, name, without=UNCHECKED)
         if trace is not None:
             trace.append((name, program))

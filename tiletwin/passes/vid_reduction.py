@@ -57,7 +57,7 @@ def contiguous(shape: tuple[int, ...], n: int) -> tuple[int, ...] | None:
     return None
 
 
-class _Halver:
+class Halver:
     def __init__(self, program: Program):
         self.program, self.old = program, program.buffers
         self.vid = program.launch.vid
@@ -240,7 +240,7 @@ def run(program: Program, ctx: PassContext) -> Program:
         return program
     if ctx.sound:
         return vid_sound.run(program, ctx)
-    halver = _Halver(program)
+    halver = Halver(program)
     body = halver.block(program.body)
     return replace(program, buffers=halver.buffers, body=body,
                    attrs={**program.attrs, 'buffers_skip_vid_reduction': tuple(sorted(halver.skip))} if halver.skip else program.attrs)
