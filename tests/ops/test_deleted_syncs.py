@@ -31,6 +31,7 @@ CASES = {
     'softmax.online': (('reuse', 'tail'), ('tail-half',)),
     'w4a8_gemm.workspace_vid': (('reuse', 'uneven', 'minimum', 'tail-m', 'many-blocks'),),
     'w4a8_gemm.vid_eliminated': (('reuse', 'uneven', 'minimum', 'tail-m'),),
+    'paged_attn.split_kv': (('reuse', 'tail'),),
     'sparse_flash_attn.workspace_vid': (('uneven', 'minimum'),),
     'sparse_flash_attn.vid_eliminated': (('uneven', 'minimum'),),
     'flash_attn.full': (('reuse', 'one-step-items'),),

@@ -77,7 +77,8 @@ class Checker:
     def end(self, group: Group | None) -> None:
         """Folds the group's findings; `group` is None when all blocks ran together and ordered each other."""
         self.races.append(self.race)
-        self.keep(self.init.findings(self.race.gm_tensors()))
+        # Writes over writes do not decide whether a read sees a value.
+        self.keep(self.init.findings({f'GM:{tensor}' for tensor, kind in self.race.gm_kinds() if kind != 'WAW'}))
         if group is None:
             return
         for (_, _, access, _), touch in self.touched.items():
@@ -104,7 +105,8 @@ class Checker:
         races = [f for race in self.races for f in race.findings(same_value)]
         for f in [*races, *self.mem.findings(), *self.sync.findings(), *self.blocks.findings(same_value)]:
             out.setdefault(f.id, f)
-        racing = {name for f in out.values() if f.word == 'race' for s in f.sides if (name := _shared(s.region, self.bridged))}
+        reads = [f for f in out.values() if f.word == 'race' and any(s.role == 'reads' for s in f.sides)]
+        racing = {name for f in reads for s in f.sides if (name := _shared(s.region, self.bridged))}
         kept = [f for f in out.values() if not (f.word == 'uninit' and _shared(f.sides[0].region, self.bridged) in racing)]
         return tuple(sorted(kept, key=_order))
 

@@ -185,10 +185,6 @@ class RaceCheck:
                 fix += ', or T.barrier_all() between them'
         return Finding('racecheck', 'race', severity, message, sides, why, fix, interval(earlier.access.span, access.span), count)
 
-    def gm_tensors(self) -> set[str]:
-        """GM tensors that take part in a race."""
-        return {b.access.span.memory for _, _, b in self.found.values() if b.access.span.memory.startswith('GM:')}
-
 
 def _line(side) -> str:
     return f'line {side.span.line}' if side.span else side.op
