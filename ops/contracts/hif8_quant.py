@@ -45,7 +45,8 @@ def draw(shape, generator, *_):
         x[0] = EDGES
     elif shape[-1] > 512:
         # Every exponent, and some numbers that are none.
-        x[0, ::7] = torch.exp2(torch.randint(-26, 20, x[0, ::7].shape, generator=generator).float()) * (1 + torch.rand(x[0, ::7].shape, generator=generator))
+        some = x[0, ::7].shape
+        x[0, ::7] = torch.exp2(torch.randint(-26, 20, some, generator=generator).float()) * (1 + torch.rand(some, generator=generator))
         x[0, 5::211], x[0, 6::223], x[0, 8::227] = math.nan, math.inf, -math.inf
     return x
 

@@ -39,6 +39,15 @@ def launch(name, *inputs, **attributes):
 CASES = [
     # Loads of the next panel run under the products of this one.
     ('matmul.mkkn_gemm', (half(512, 1024), half(1024, 512)), {'cores': 2}, ('AIC', 'M'), ('AIC', 'MTE2'), 0.8),
+    # Nothing waits for the results to leave but the next ones to leave: FIX is the busiest pipe.
+    ('matmul.qk_batched', (half(1, 4, 512, 128), half(1, 4, 1024, 128)), {'cores': 2, 'arch': 'a2'}, ('AIC', 'MTE2'), ('AIC', 'FIX'), 0.9),
+    ('matmul.mknk_f32', (torch.zeros(512, 512),) * 2, {'cores': 2, 'arch': 'a5'}, ('AIC', 'M'), ('AIC', 'MTE2'), 0.9),
+    # The vector cores finish a tile, or prepare the next rows, while the cube core multiplies.
+    ('matmul_epilogue.abs_add1', (half(1024, 512),) * 2, {'cores': 2, 'arch': 'a5'}, ('AIV0', 'V'), ('AIC', 'M'), 0.8),
+    ('matmul_epilogue.abs_add1', (half(1024, 512),) * 2, {'cores': 2, 'arch': 'a5'}, ('AIV0', 'MTE3'), ('AIC', 'M'), 0.7),
+    ('prologue_matmul.abs_sqrt_nd', (half(1024, 512), half(512, 512)), {'cores': 2, 'arch': 'a5'}, ('AIV0', 'V'), ('AIC', 'M'), 0.6),
+    ('hif8_quant.sentinel', (torch.zeros(1, 131072),), {'cores': 2, 'arch': 'a2'}, ('AIV0', 'MTE2'), ('AIV0', 'V'), 0.9),
+    ('hif8_quant.sentinel', (torch.zeros(1, 131072),), {'cores': 2, 'arch': 'a2'}, ('AIV0', 'MTE3'), ('AIV0', 'V'), 0.9),
     ('softmax', (torch.zeros(96, 4096),), {'cores': 2}, ('AIV0', 'MTE2'), ('AIV0', 'V'), 0.8),
     ('softmax.online', (torch.zeros(16, 20480),), {'cores': 2}, ('AIV0', 'MTE2'), ('AIV0', 'V'), 0.8),
     # Scores of later steps are loaded and computed while the vector cores turn this one into probabilities.

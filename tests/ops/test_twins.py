@@ -8,7 +8,8 @@ from tiletwin.jit import JITKernel
 from tiletwin.sim.options import Options
 
 BEYOND = {('sparse_flash_attn', 'source-full')}  # minutes of simulation: 2048 gathered rows under each of 128 queries
-NODES = [(op, chip, case) for op in operators().values() if set(op.modes) == {'expert', 'developer'} for chip in op.chips for case in op.cases_in('developer')
+NODES = [(op, chip, case) for op in operators().values() if set(op.modes) == {'expert', 'developer'}
+         for chip in op.chips for case in op.cases_in('developer')
          if case.purpose == 'source' and (op.variant.family, case.name) not in BEYOND and (not case.chips or chip in case.chips)]
 
 
@@ -20,8 +21,9 @@ def cycles(op, case, inputs, mode, chip):
         # Several launches, joined by a function: they time themselves.
         return sum(launch.cycles for launch in op.launch(inputs, op.attributes_in(case, mode), mode, chip)[1])
     bound = kernel.convention.bind(inputs, True)
+    options = Options(chip=chip, target=kernel.target, sanitize=False, data=False)
     with platform(chip):
-        return simulate(kernel.program, bound.tensors, bound.scalars, Options(chip=chip, target=kernel.target, sanitize=False, data=False), bound.poisoned).cycles
+        return simulate(kernel.program, bound.tensors, bound.scalars, options, bound.poisoned).cycles
 
 
 @pytest.mark.parametrize('op, chip, case', NODES, ids=[f'{o.name}-{c}-{k.name}' for o, c, k in NODES])
