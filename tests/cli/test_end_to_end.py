@@ -42,6 +42,21 @@ def test_the_readme_shows_what_the_demo_prints(capsys):
     assert shown.rstrip('\n') in said
 
 
+def test_the_readme_shows_what_compare_prints(capsys):
+    assert main(['compare', 'matmul.mkkn_gemm', '--case', 'source']) == 0
+    said = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    shown = re.search(r'```\n(matmul.mkkn_gemm source.*?)```', (ROOT / 'README.md').read_text(), re.S).group(1).splitlines()
+    assert len(shown) > 10 and [line for line in shown if line not in said] == []
+
+
+def test_the_readme_names_every_command():
+    commands = re.findall(r'^\| `tiletwin (\w+)', (ROOT / 'README.md').read_text(), re.M)
+    from tiletwin.cli import parser
+
+    (action,) = (a for a in parser()._actions if a.dest == 'command')
+    assert set(commands) == set(action.choices)
+
+
 @pytest.mark.parametrize('chip', ['a2', 'a5'])
 def test_a_script_runs_on_the_chip_asked_for(chip, capsys):
     main(['check', DEMO, '--arch', chip, '--json'])

@@ -172,7 +172,7 @@ def print_details(console: Console, c: Comparison) -> None:
     table.add_column(f'{c.operator} {c.case} on {c.chip}', no_wrap=True)
     for m in c.modes:
         if m.ran:
-            table.add_column(m.mode, justify='right', overflow='fold')
+            table.add_column(m.mode, justify='right', overflow='fold', max_width=28)
     for label, cells in details(c):
         table.add_row(Text(label, '' if cells else 'bold') if not cells else f'  {label}', *(Text(cell, _style(cell)) for cell in cells))
     console.print()
