@@ -75,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument('--configs', dest='what', metavar='OP|FILE', nargs=1, help='instead: the pass configs of its kernels, and what each pass did with them')
     doctor.add_argument('--mode', choices=('expert', 'developer'), help='with --configs only this form of the operator')
     doctor.add_argument('--arch', metavar='CHIP', help='with --configs the chip; default a3, or the first of the operator')
+    doctor.add_argument('--dialect', action='store_true', help='instead: every name of the dialect and whether it is supported, as Markdown')
     doctor.set_defaults(target=None, case=None)
     add('list', 'operators with their modes, chips and cases').add_argument('--json', action='store_true', help='one JSON document on standard output')
     return top
@@ -300,6 +301,11 @@ def _trace(args: argparse.Namespace) -> int:
 
 # -- doctor and list ----------------------------------------------------------------------------------------------------
 def _doctor(args: argparse.Namespace) -> int:
+    if args.dialect:
+        from .compat.support import page
+
+        print(page(), end='')
+        return CLEAN
     if args.what:
         return _configs(args)
     from .report.doctor import checks

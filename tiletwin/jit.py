@@ -166,10 +166,10 @@ class JITKernel:
         record = simulate(self.program, bound.tensors, bound.scalars, options, bound.poisoned)
         behind = give_back(bound.short)
         extra = doubts(self.source) + tuple(written_behind(self.program, name, *bound.short[name]) for name in behind)
-        if extra and options.sanitize:
-            record.verdict = Verdict(record.verdict.findings + extra)
         if options.sanitize and self.profile == 'fork' and any(self.pass_configs.get(k) for k in KEYS):
             record.verdict = blame(Verdict(record.verdict.findings + changed_meaning(self.pass_warnings)), lambda: self.sound_verdict(bound))
+        if extra and options.sanitize:
+            record.verdict = Verdict(record.verdict.findings + extra)
         record.lowering = self.lowering
         self.launch_record = record
         for callback in list(on_launch):

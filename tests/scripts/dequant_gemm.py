@@ -22,7 +22,8 @@ def w8_gemm(M, N, K):
                 T.barrier_all()
                 T.tile.cast(wh, w, 'CAST_NONE', half * K)
                 T.barrier_all()
-                T.tile.mul(wh, wh, S[0])
+                scale = S[0]
+                T.tile.mul(wh, wh, scale)
                 T.barrier_all()
                 T.copy(wh, Ws[cid, vid * half, 0])
                 T.set_cross_flag('MTE3', 0)

@@ -27,6 +27,7 @@ def mixed(N):
                 for i in T.Parallel(N // 2):
                     y[i] = y[i] + T.log(w[i])
                 T.copy(y, Y[vid * (N // 2)])
+                T.barrier_all()
                 for i in T.Parallel(N // 2):
                     z[i] = T.cast(y[i], 'float16')
                 T.copy(z, Z[vid * (N // 2)])

@@ -34,13 +34,16 @@ def say_once(text: str) -> None:
 @contextmanager
 def elapsed() -> Iterator[list[float]]:
     """Modelled milliseconds of the launches in the block; of the host when there were none."""
+    from ..jit import observe
+
     found: list[float] = []
-    before, host = clock.now, time.perf_counter()
-    yield found
-    modelled = (clock.now - before) / 1e3
-    if modelled:
+    launches: list[float] = []
+    host = time.perf_counter()
+    with observe(lambda launch: launches.append(launch.microseconds)):
+        yield found
+    if launches:
         say_once('benchmark times are modelled, not measured')
-        found.append(modelled)
+        found.append(sum(launches) / 1e3)
     else:
         say_once('a benchmark launched no kernel: its time is measured on this host and does not compare with modelled ones')
         found.append((time.perf_counter() - host) * 1e3)

@@ -225,7 +225,9 @@ def evaluate(e: E.Expr | int, env: dict) -> int:
         case E.Bin(op=op, a=a, b=b):
             folded = E.fold(E.Bin('tdiv' if op == '/' else op, E.Const(evaluate(a, env)), E.Const(evaluate(b, env)), e.dtype))
             return folded.value
-        case E.Call(fn=fn, args=args) if f'f_{fn}' in SCALAR_FUNCTIONS:
+        case E.Call(fn='reinterpret', args=(a,), dtype=d):
+            return SCALAR_FUNCTIONS['f_reinterpret'](a.dtype, d, evaluate(a, env))
+        case E.Call(fn=fn, args=args):
             return SCALAR_FUNCTIONS[f'f_{fn}'](*(evaluate(a, env) for a in args))
     raise TypeError(f'{E.text(e)} has no value before the kernel runs')
 

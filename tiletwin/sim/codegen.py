@@ -102,6 +102,8 @@ class Generator:
                 if self.program.buffers[b].space == 'VAR':
                     return py_name(b, 'b_')
                 return self.load(b, idx, e.dtype)
+            case E.Call(fn='reinterpret', args=(a,), dtype=d):
+                return f"f_reinterpret('{a.dtype}', '{d}', {self.expr(a)})"
             case E.Call(fn=fn, args=args):
                 return f'f_{fn}({", ".join(map(self.expr, args))})'
         raise TypeError(e)

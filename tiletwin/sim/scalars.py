@@ -34,7 +34,15 @@ def cast(dtype: str, value):
     return float(value)
 
 
+def reinterpret(source: str, to: str, value):
+    """The same bits as another type of the same size."""
+    import torch
+
+    return torch.tensor([value], dtype=getattr(torch, source)).view(getattr(torch, to)).item()
+
+
 SCALAR_FUNCTIONS = {
+    'f_reinterpret': reinterpret,
     'f_swizzle': swizzle, 'f_cast': cast, 'f_abs': abs, 'f_exp': math.exp, 'f_log': math.log, 'f_sqrt': math.sqrt,
     'f_rsqrt': lambda x: 1.0 / math.sqrt(x), 'f_sin': math.sin, 'f_cos': math.cos, 'f_tanh': math.tanh, 'f_floor': math.floor,
     'f_ceil': math.ceil, 'f_round': half_away, 'f_trunc': math.trunc, 'f_sigmoid': lambda x: 1.0 / (1.0 + math.exp(-x)), 'pow': pow,

@@ -1,0 +1,3 @@
+from no_such_folder import kernels
+
+kernels.run()

@@ -1,0 +1,21 @@
+import tilelang
+import tilelang.language as T
+import torch
+
+
+@tilelang.jit(out_idx=[-1])
+def copy(N):
+    @T.prim_func
+    def main(A: T.Tensor((N,), 'float'), B: T.Tensor((N,), 'float')):
+        with T.Kernel(1, is_npu=True) as (cid, vid):
+            a = T.alloc_ub((N,), 'float')
+            with T.Scope('V'):
+                T.copy(A, a)
+                T.barrier_all()
+                T.copy(a, B)
+
+    return main
+
+
+x = torch.randn(64).npu()
+torch.testing.assert_close(copy(64)(x), x + 1)
