@@ -24,8 +24,9 @@ def softmax(M, N, dtype='float32', variant='base'):
 def softmax_base(M, N, dtype='float32', block_M=32):
     wide = dtype == 'float32'
     width = (N + 15) // 16 * 16
-    # Per vector core half of the rows: a tile of each dtype and the scratch of the reductions.
-    block_M = min(block_M, max(2, (UB_BYTES - 1024) // (width * (12 if wide else 10)) * 2))
+    # Per vector core half of the rows in a tile of each dtype, and the scratch of the reductions for all of them: not every profile
+    # of the passes splits it.
+    block_M = min(block_M, max(2, (UB_BYTES - 1024) // (width * (16 if wide else 14)) * 2))
 
     @T.prim_func
     def main(X: T.Tensor((M, N), dtype), Y: T.Tensor((M, N), dtype)):
