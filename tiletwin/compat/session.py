@@ -90,7 +90,7 @@ def environment(setting: Setting) -> dict[str, str]:
 
 def install() -> None:
     """tilelang, torch.npu and torch_npu for the rest of the process."""
-    from ..language.npu_guard import guard
+    from ..npu_guard import guard
 
     guard()
     from . import device, modules, npu

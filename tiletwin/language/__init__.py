@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .npu_guard import guard
+from ..npu_guard import guard
 
 guard()
 
