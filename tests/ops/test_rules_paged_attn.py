@@ -98,7 +98,8 @@ def test_C3_4_a_ring_of_one_slot_races(workspace):
 @pytest.mark.parametrize('core, pipe, flags', [('C', 'FIX', (0, 8)), ('V', 'MTE3', (4,))])
 def test_C3_5_what_is_published_is_signalled_from_the_pipe_that_wrote_it(core, pipe, flags):
     program = launched('reuse').program
-    sets = [s for s in instructions(program.with_body((scope(program, core),)), 'set_cross_flag') if s.args[0].upper() == pipe and s.attrs.get('mode', 2) == 2]
+    sets = instructions(program.with_body((scope(program, core),)), 'set_cross_flag')
+    sets = [s for s in sets if s.args[0].upper() == pipe and s.attrs.get('mode', 2) == 2]
     assert len(sets) == len(flags)
 
 
@@ -113,7 +114,8 @@ def test_C3_7_products_have_sixteen_rows_and_four_are_stored():
 
 def test_C3_8_scores_are_scaled_before_the_maximum():
     program = launched('source').program
-    ops = [s.op for s in instructions(program.with_body((scope(program, 'V'),))) if s.args and getattr(s.args[0], 'buffer', s.args[0]) == 's_ub' or s.op == 'reduce']
+    mine = instructions(program.with_body((scope(program, 'V'),)), 'muls', 'reduce')
+    ops = [s.op for s in mine if s.op == 'reduce' or s.args[0].buffer == 's_ub']
     assert ops.index('muls') < ops.index('reduce')
 
 

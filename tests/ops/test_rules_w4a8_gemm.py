@@ -60,7 +60,8 @@ def test_C4_23_the_cube_does_not_use_vid(name, mode):
     op = operators()[name]
     program = op.run_case(next(c for c in op.cases if c.name == 'source'), mode).launches[0].program
     cube = scope(program, 'C')
-    names = {n for s in walk((cube,)) for a in getattr(s, 'args', ()) if hasattr(a, 'starts') for e in (*a.starts, *a.extents) for n in E.free_vars(e)}
+    regions = [a for s in walk((cube,)) for a in getattr(s, 'args', ()) if hasattr(a, 'starts')]
+    names = {n for a in regions for e in (*a.starts, *a.extents) for n in E.free_vars(e)}
     assert names and program.launch.vid.name not in names
 
 
