@@ -48,30 +48,34 @@ class Simulator:
 
     def launch(self, tensors: dict, poisoned: frozenset[str], options: Options) -> Launch:
         wall: dict[str, float] = {}
-        start = time.perf_counter()
         prints: list[str] = []
         logs = None
         if self.data_first:
+            start, before = time.perf_counter(), self.written(tensors)
             result = self.engine.run(tensors, poisoned, log=True, threads=options.threads, repoison=True)
             prints, logs = result.prints, result.logs
             wall['data'] = time.perf_counter() - start
         start = time.perf_counter()
         found = self.analysis(poisoned, logs)
+        rewritten = found.checker.rewritten if found.checker and options.data and not found.fatal else set()
         wall['analysis'] = time.perf_counter() - start
+        start = time.perf_counter()
         if not self.data_first and options.data and not found.fatal:
-            start = time.perf_counter()
             dirty = any(f.word == 'uninit' for f in found.findings)
-            rewritten = found.checker.rewritten if found.checker else set()
-            before = {n: t.clone() for n, t in tensors.items() if n in self.analyser.issuer.shifts.written} if rewritten else {}
+            before = self.written(tensors) if rewritten else {}
             left = poisoned if dirty or found.checker is None else poisoned - found.checker.blocks.covered
             prints = self.engine.run(tensors, left, threads=options.threads, repoison=dirty).prints
-            if rewritten:
-                found.findings = found.checker.findings(self.same_value(rewritten, tensors, before, poisoned))
-            wall['data'] = time.perf_counter() - start
         elif found.fatal and not self.data_first:
             _poison(tensors, poisoned)
+        if rewritten:
+            found.findings = found.checker.findings(self.same_value(rewritten, tensors, before, poisoned))
+        wall['data'] = wall.get('data', 0.0) + time.perf_counter() - start
         return Launch(self.source, self.chip.name, self.target, found.blocks, found.streams, found.cycles, self.chip.microseconds(found.cycles),
                       Verdict(found.findings), peak(self.program), found.gm_read, found.gm_written, count_syncs(self.source), prints, wall)
+
+    def written(self, tensors: dict) -> dict:
+        """Copies of the tensors the program writes, as they are now."""
+        return {n: tensors[n].clone() for n in self.analyser.issuer.shifts.written}
 
     def same_value(self, rewritten: set[str], tensors: dict, before: dict, poisoned: frozenset[str]) -> set[str]:
         """Tensors that end up the same when blocks and cores run in the opposite order: every writer stored one value."""
