@@ -193,7 +193,7 @@ def test_frames_refused(source, frame):
 IN_FRAME = '    with T.Kernel(1, is_npu=True) as (c, v):\n        '
 ONE = '@T.prim_func\ndef main(A: T.Tensor((8,), "int32")):\n'
 ALLOCATING = '@T.macro\ndef m(x):\n    t = T.alloc_ub((8,), "int32")\n    T.copy(x, t)\n'
-POSTPONED = ('from __future__ import annotations\ndef f(n):\n    @T.prim_func\n    def main(A: T.Tensor((n,), "int32")):\n'
+POSTPONED = ('from __future__ import annotations\ndef f(n):\n    @T.prim_func\n    def main(A: T.Tensor((nowhere,), "int32")):\n'
              '        with T.Kernel(1, is_npu=True) as (c, v):\n            pass\n    return main\nf(3)\n')
 FUNCTIONS = {
     'no kernel frame': (f'{ONE}    A[0] = 1\n', ValueError, 'no T.Kernel'),

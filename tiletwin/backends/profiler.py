@@ -48,6 +48,10 @@ def supply(param: KernelParam, kind: TensorSupplyType = TensorSupplyType.Auto, g
     return torch.randint(low, high, shape, generator=generator).to(dtype)
 
 
+def _listed(value: Any) -> list:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
 class Profiler:
     """Runs a kernel on made-up inputs. Times are modelled: one launch tells them exactly, repeating changes nothing."""
 
@@ -63,7 +67,8 @@ class Profiler:
     def run_once(self, func: Callable | None = None, input_tensors: list | None = None) -> Any:
         return (func or self.kernel)(*(self.inputs() if input_tensors is None else input_tensors))
 
-    def do_bench(self, func: Callable | None = None, input_tensors: list | None = None) -> float:
+    def do_bench(self, func: Callable | None = None, warmup: int = 25, rep: int = 100, n_warmup: int = 1, n_repeat: int = 1,
+                 input_tensors: list | None = None, **_: Any) -> float:
         """Modelled milliseconds of one launch of this kernel; with `func`, of all launches it makes."""
         from ..jit import observe
 
@@ -73,6 +78,23 @@ class Profiler:
         if not launches:
             raise DialectError('nothing was launched', why='only launches of kernels have a modelled time')
         return sum(launch.microseconds for launch in launches) / 1e3
+
+    def assert_consistent(self, repeat: int = 10) -> None:
+        """The same inputs give the same outputs."""
+        import torch
+
+        given = self.inputs()
+        first, *others = (_listed(self.kernel(*(t.clone() for t in given))) for _ in range(repeat))
+        if not all(torch.equal(a, b) for other in others for a, b in zip(first, other, strict=True)):
+            raise CallError('the outputs differ between launches on equal inputs', why='the kernel reads memory it did not write')
+
+    def manual_assert_close(self, reference_program: Callable, input_tensors: list | None = None, manual_check_prog: Callable | None = None) -> None:
+        """Hands the outputs of the kernel and of a torch function to a check of the caller."""
+        if manual_check_prog is None:
+            raise CallError('manual_assert_close without manual_check_prog', instead='manual_check_prog=lambda got, wanted: ...')
+        given = self.inputs() if input_tensors is None else input_tensors
+        wanted = _listed(reference_program(*(t.clone() for t in given)))
+        manual_check_prog(_listed(self.kernel(*given)), wanted)
 
     def assert_allclose(self, reference_program: Callable, input_tensors: list | None = None, atol: float = 1e-2, rtol: float = 1e-2,
                         max_mismatched_ratio: float = 0.01) -> None:

@@ -140,6 +140,7 @@ def remove() -> None:
     """torch as it was."""
     if not _mode:
         return
+    _set_default_device(None)
     _mode.pop().__exit__(None, None, None)
     for (owner, name), value in _before.items():
         if value is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 from types import FunctionType
 from typing import Any, Callable, get_origin
@@ -120,12 +121,25 @@ def parameters(func: FunctionType) -> dict[str, Any]:
     return found
 
 
+def _evaluate_annotations(func: FunctionType, names: dict[str, Any]) -> None:
+    """Postponed annotations mean the names of the function around the kernel, which its closure does not hold."""
+    if not any(isinstance(a, str) for a in func.__annotations__.values()):
+        return
+    space = {**names, **nonlocals_of(func)}
+    try:
+        func.__annotations__ = {k: eval(a, func.__globals__, space) if isinstance(a, str) else a for k, a in func.__annotations__.items()}
+    except NameError:
+        return
+
+
 def prim_func(func: Callable | None = None, **options: Any):
     """Decorator of a kernel."""
     if options:
         raise DialectTypeError(f'T.prim_func({", ".join(options)})', where=caller(), why='the decorator takes no options', instead='@T.prim_func')
     if func is None:
         return prim_func
+    if isinstance(func, FunctionType):
+        _evaluate_annotations(func, sys._getframe(1).f_locals)
     if not isinstance(func, FunctionType):
         raise DialectTypeError(f'T.prim_func on {func!r}', why='it decorates a function', instead='@T.prim_func above def')
     return PrimFunc(func, cache.key_of(func))
