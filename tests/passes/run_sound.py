@@ -20,8 +20,11 @@ def tensors(program: Program, scalars: dict[str, int], zero: tuple[str, ...], se
     g = torch.Generator().manual_seed(seed)
     out = {}
     for b in program.tensors:
-        shape = tuple(evaluate(d, scalars) for d in b.shape)
-        values = torch.zeros(shape) if b.name in zero else torch.randint(-2, 3, shape, generator=g).float()
+        shape = torch.Size(evaluate(d, scalars) for d in b.shape)
+        if b.dtype == 'int32':  # row numbers
+            values = torch.randperm(8, generator=g).repeat(shape.numel() // 8 + 1)[:shape.numel()].reshape(shape)
+        else:
+            values = torch.zeros(shape) if b.name in zero else torch.randint(-2, 3, shape, generator=g).float()
         out[b.name] = values.to(TORCH[b.dtype])
     return out
 

@@ -29,7 +29,10 @@ _UN = {'-': lambda a: -a, 'not': lambda a: not a, 'exp': math.exp, 'abs': abs, '
 _TILE1 = {'exp': np.exp, 'ln': np.log, 'abs': np.abs, 'sqrt': np.sqrt, 'relu': lambda x: np.maximum(x, 0), 'reciprocal': lambda x: 1 / x,
           'rsqrt': lambda x: 1 / np.sqrt(x),
           'sigmoid': lambda x: 1 / (1 + np.exp(-x)), 'silu': lambda x: x / (1 + np.exp(-x))}
-_TILE2 = {'add': np.add, 'sub': np.subtract, 'mul': np.multiply, 'div': np.divide, 'max': np.maximum, 'min': np.minimum}
+_TILE1 |= {'sin': np.sin, 'cos': np.cos}
+_ROUND = {'CAST_ROUND': lambda x: np.sign(x) * np.floor(np.abs(x) + 0.5), 'CAST_RINT': np.rint, 'CAST_NONE': lambda x: x}
+_COMPARE = {'GT': np.greater, 'GE': np.greater_equal, 'LT': np.less, 'LE': np.less_equal, 'EQ': np.equal, 'NE': np.not_equal}
+_TILE2 = {'add': np.add, 'sub': np.subtract, 'mul': np.multiply, 'div': np.divide, 'max': np.maximum, 'min': np.minimum, 'pow': np.power}
 
 
 class Machine:
@@ -133,6 +136,29 @@ class Machine:
             self.put(args[0], _TILE2[op if op in _TILE2 else op[:-1]](self.tile(args[1])[:n], self.operand(args[2], n)))
         elif op == 'axpy':
             self.put(args[0], self.tile(args[0]) + self.tile(args[1]) * self.value(args[2]))
+        elif op == 'mul_add_dst':
+            self.put(args[0], self.tile(args[0]) + self.tile(args[1]) * self.tile(args[2]))
+        elif op == 'leaky_relu':
+            x = self.tile(args[1])
+            self.put(args[0], np.where(x >= 0, x, x * self.value(args[2])))
+        elif op == 'clamp':
+            n = self.value(args[4])
+            self.put(args[0], np.clip(self.tile(args[1])[:n], self.value(args[2]), self.value(args[3])))
+        elif op == 'cast':
+            x = self.tile(args[1])[:self.value(args[3])]
+            self.put(args[0], _ROUND[args[2]](x))
+        elif op == 'broadcast':
+            rows, cols = (self.value(n) for n in args[0].extents[-2:])
+            src = self.tile(args[1])
+            self.put(args[0], (np.repeat(src[:rows], cols) if s.attrs['axis'] == 1 else np.tile(src[:cols], rows)))
+        elif op in ('compare', 'compare_scalar'):
+            n = 8 * len(self.tile(args[0]))
+            truth = _COMPARE[args[3]](self.tile(args[1])[:n], self.operand(args[2], n))
+            self.put(args[0], np.packbits(truth, bitorder='little'))
+        elif op == 'select':
+            n = len(self.tile(args[0]))
+            mask = np.unpackbits(self.tile(args[1]).astype(np.uint8), bitorder='little')[:n]
+            self.put(args[0], np.where(mask, self.tile(args[2])[:n], self.operand(args[3], n)))
         elif op == 'reduce':
             m, n = self.value(E.as_expr(s.attrs['M'])), self.value(E.as_expr(s.attrs['N']))
             kind = {'sum': np.sum, 'max': np.max, 'min': np.min}[s.attrs['kind']]

@@ -22,6 +22,8 @@ from .uses import reads, scalar_loads, writes
 
 # A stage of up to this many iterations is flagged one by one; the flags of the chip count to 15.
 MANY = 8
+# Pipes that exist on one core only; MTE2 and S are on both.
+OWN_PIPES = {'C': {'M', 'MTE1', 'FIX'}, 'V': {'V', 'MTE3'}}
 
 
 class Splitter:
@@ -37,13 +39,20 @@ class Splitter:
             case Instr(op='sync_all' | 'set_deq_scale') | Break() | Let():
                 return ('C', 'V')
             case Instr():
-                return tuple(c for c, f in self.filters.items() if f.keeps(s))
+                kept = tuple(c for c, f in self.filters.items() if f.keeps(s))
+                return self.synchronises(s, kept) if OPS[s.op].pipe == 'sync' else kept
             case Store():
                 space = self.program.buffers[s.buffer].space
                 if space == 'VAR':
                     return ('C', 'V')
                 return ('V',) if space == 'UB' or any(self.program.buffers[x.buffer].space == 'UB' for x in scalar_loads(s)) else ('C',)
         return ()
+
+    def synchronises(self, s: Instr, following: tuple[str, ...]) -> tuple[str, ...]:
+        """Hand-written flags and barriers go where their pipes are; what names no pipe of one core alone follows the code before it."""
+        named = {a for a in s.args if isinstance(a, str)}
+        only = tuple(c for c, pipes in OWN_PIPES.items() if named & pipes)
+        return only if len(only) == 1 else ('C', 'V') if s.op == 'pipe_barrier' and 'ALL' in named else following or ('C', 'V')
 
     def accesses(self, s: Stmt, core: str) -> list[Access]:
         """Accesses of the statement itself to global memory."""
