@@ -175,8 +175,16 @@ def test_the_self_check_holds_for_every_vid_eliminated_kernel_and_fails_on_works
             for kernel in reachable(file, op.variant.kernel):
                 assert all(holds(kernel) for holds in PREDICATES.values()) == (name == 'vid_eliminated'), op.name
                 seen.add(name)
-    if len(seen) < 2:
-        pytest.skip('no operator has both developer forms yet')
+    assert seen == {'vid_eliminated', 'workspace_vid'}
+
+
+def test_tiles_of_the_other_cores_are_copied_directly_once_the_workspace_is_gone(tmp_path):
+    """C4.12"""
+    variant = operators()['sparse_flash_attn.vid_eliminated'].variant
+    file = next(f for f in ops_files() if f.endswith('developer/sparse_flash_attn.py'))
+    for name, right in (('vid_eliminated', True), ('workspace_vid', False)):
+        (kernel,) = reachable(file, name)
+        assert ('C4.12' not in {f.rule for f in modes.check(kernel, 'developer', variant)}) == right
 
 
 @pytest.mark.parametrize('reason, cover, expected', [('', '', {'C4.11', 'C4.14'}), ('multi_version', 'reverse_edge', set())])
@@ -185,8 +193,6 @@ def test_a_workspace_in_a_developer_kernel_needs_a_reason(reason, cover, expecte
     from dataclasses import replace
 
     op = operators()['flash_attn.ws3']
-    if 'developer' not in op.modes:
-        pytest.skip('flash_attn.ws3 has no developer form yet')
     file = next(f for f in ops_files() if f.endswith('developer/flash_attn/ws3.py'))
     (kernel,) = reachable(file, 'ws3')
     assert {f.rule for f in modes.check(kernel, 'developer', replace(op.variant, fallback_reason=reason, war_cover=cover))} == expected

@@ -67,6 +67,24 @@ def self_check(kernel: Kernel, variant: Any) -> Found:
                     'fallback_reason in the contract, when the compiler cannot do without'
 
 
+def direct_mapping(kernel: Kernel, variant: Any) -> Found:
+    """C4.12"""
+    if variant is None or variant.name != 'sparse_flash_attn.vid_eliminated':
+        return
+    shared = {n.targets[0].id for n in kernel.nodes() if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)
+              and isinstance(n.value, ast.Call) and kernel.word(n.value.func) == 'alloc_shared'}
+    moves = {(_root(c.args[0]), _root(c.args[1])) for c in kernel.calls('copy') if len(c.args) >= 2}
+    for call in kernel.calls('gemm_v0'):
+        result = _root(call.args[2])
+        if not any(src == result and dst in shared for src, dst in moves):
+            yield call, f'the product {result} is not copied to a shared tile', 'what went through a workspace goes straight to the vector cores', \
+                f'T.copy({result}, tile) with a tile of T.alloc_shared'
+    gathered = {dst for src, dst in moves if src in shared and dst in shared}
+    if not any(_root(a) in gathered for call in kernel.calls('gemm_v0') for a in call.args[:2]):
+        yield kernel.prim, 'no operand of a product comes from a tile of the vector cores', 'gathered rows and probabilities go straight to the cube core', \
+            'T.copy(kv_ub, kv_l1[row, :]) and T.copy(p, p_l1)'
+
+
 def fallback(kernel: Kernel, variant: Any) -> Found:
     """C4.14"""
     if variant is not None and 'workspace_idx' in kernel.options and not variant.fallback_reason:
@@ -208,7 +226,7 @@ def _cleared_before(kernel: Kernel, call: ast.Call) -> bool:
 
 DEVELOPER: dict[Callable[[Kernel, Any], Found], str] = {
     developer_passes: 'C4.1', developer_memory: 'C4.1', developer_syncs: 'C4.1', developer_scopes: 'C4.20', premise_chain: 'C4.10', self_check: 'C4.11',
-    fallback: 'C4.14', workspace_pairs: 'C4.41',
+    direct_mapping: 'C4.12', fallback: 'C4.14', workspace_pairs: 'C4.41',
 }
 EXPERT: dict[Callable[[Kernel, Any], Found], str] = {
     expert_passes: 'C4.2', expert_memory: 'C4.2', expert_syncs: 'C4.2', cube_uses_vid: 'C4.23',
