@@ -84,10 +84,6 @@ class CostModel:
         hbm = self.chip.per_cycle(self._k['gm.read_hbm_cube' if kind == 'cube' else 'gm.read_hbm'])
         return busy * ((1 - self._hit) / hbm + self._hit / self.chip.per_cycle(self._k['gm.read_l2']))
 
-    def hbm_floor(self, size: int) -> float:
-        """Cycles in which the whole chip can move `size` bytes to or from HBM: no launch that moves them is quicker."""
-        return size / self.chip.per_cycle(self._k['gm.read_hbm'])
-
     def _mte1(self, route: str, size: int) -> float:
         """A load of `size` bytes from L1 to L0A or L0B."""
         return self._k['mte1.instr'] + size / self._k['mte1.l0a_rate' if route == 'l1_to_l0a' else 'mte1.l0b_rate']
