@@ -27,6 +27,22 @@ for S in (2048, 2048, 1024, 512, 256, 2048 + 128, 1024 + 128, 512 + 128):
 print(json.dumps(times))
 '''
 
+# The developer form with every pass: source to the Program that runs. The second figure is the passes alone.
+_LOWERED = '''
+import json, sys, time
+import tiletwin
+from tiletwin import language as T
+import ops.developer.flash_attn as F
+T.prim_func
+import tiletwin.passes.pipeline
+start = time.perf_counter()
+kernel = F.flash_attn_ws3(1, 8, 2048, 128, 0.125)
+whole = time.perf_counter() - start
+start = time.perf_counter()
+kernel.lowering.lower()
+print(json.dumps([whole * 1e3, (time.perf_counter() - start) * 1e3]))
+'''
+
 
 @dataclass(frozen=True, slots=True)
 class Build:
@@ -35,14 +51,14 @@ class Build:
     ms: float
 
 
-def _process(cache: str) -> list[float]:
+def _process(cache: str, script: str = _SCRIPT) -> list[float]:
     env = {**os.environ, 'TILETWIN_CACHE_DIR': cache}
-    done = subprocess.run([sys.executable, '-c', _SCRIPT], env=env, check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, '-c', script], env=env, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def measure(rounds: int) -> list[Build]:
-    cold, same, warm, cached = [], [], [], []
+    cold, same, warm, cached, lowered, passes = [], [], [], [], [], []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as cache:
             first = _process(cache)
@@ -50,10 +66,16 @@ def measure(rounds: int) -> list[Build]:
             same.append(first[1])
             warm += first[2:]
             cached.append(_process(cache)[0])
-    middle = [sorted(times)[len(times) // 2] for times in (cold, same, warm, cached)]
+        with tempfile.TemporaryDirectory() as cache:
+            both = _process(cache, _LOWERED)
+            lowered.append(both[0])
+            passes.append(both[1])
+    middle = [sorted(times)[len(times) // 2] for times in (cold, same, warm, cached, lowered, passes)]
     return [
         Build('flash attention source to Program, first build', 500.0, middle[0]),
         Build('same source and shape again, same process', 20.0, middle[1]),
         Build('same source, other shape, same process', 20.0, middle[2]),
         Build('second process, disk cache', 20.0, middle[3]),
+        Build('developer flash attention source to final Program, first build', 1000.0, middle[4]),
+        Build('its passes alone', 1000.0, middle[5]),
     ]
