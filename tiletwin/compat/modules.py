@@ -10,11 +10,11 @@ import difflib
 import importlib
 import sys
 import threading
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
-from ..errors import DialectNameError, Span
 from .names import GONE, TABLE
+from .refuse import refuse
 
 _INSIDE = ('tilelang', 'tvm', 'tvm_ffi', 'tiletwin')
 _real: dict[str, ModuleType] = {}
@@ -54,11 +54,11 @@ def _load() -> None:
         sys.modules.update(ours)
 
 
-def _caller() -> Span | None:
+def _caller() -> FrameType | None:
     frame = sys._getframe(2)
     while frame is not None and (_inside(frame.f_globals.get('__name__', '')) or 'importlib' in frame.f_code.co_filename):
         frame = frame.f_back
-    return Span(frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
+    return frame
 
 
 class StandIn(ModuleType):
@@ -78,7 +78,7 @@ class StandIn(ModuleType):
             return getattr(real(self.__name__), name)
         if name.startswith('__') and name not in self._entries:
             if name == '__all__':
-                return real('tilelang') and importlib.import_module('tiletwin.language').__all__ if '*' in self._entries else dir(self)
+                return self._public()
             raise AttributeError(name)
         return self._find(name)
 
@@ -93,12 +93,20 @@ class StandIn(ModuleType):
         if behind is not None:
             real('tilelang')
             return getattr(importlib.import_module(behind), name)
-        why, instead = GONE.get(child, ('', ''))
+        why, instead = GONE.get(child) or GONE.get(self.__name__, ('', ''))
         if not why:
             near = difflib.get_close_matches(name, [n for n in self._entries if n != '*'] + [n.rpartition('.')[2] for n in TABLE
                                                                                              if n.rpartition('.')[0] == self.__name__], 2)
             why, instead = f'{self.__name__} has no such name on the simulator', ' or '.join(f'{self.__name__}.{n}' for n in near)
-        raise DialectNameError(f'{child} is not supported', where=_caller(), why=why, instead=instead)
+        refuse(child, _caller(), why, instead)
+
+    def _public(self) -> list[str]:
+        behind = self._entries.get('*')
+        if behind is None:
+            return dir(self)
+        real('tilelang')
+        module = importlib.import_module(behind)
+        return list(getattr(module, '__all__', None) or (n for n in vars(module) if not n.startswith('_')))
 
     def __dir__(self) -> list[str]:
         return sorted({n for n in self._entries if n != '*'} | {n.rpartition('.')[2] for n in TABLE if n.rpartition('.')[0] == self.__name__})

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from ..errors import DialectNameError, Span
 from .clock import clock
+from .refuse import refuse
 
 _NAMES = {'a2': 'Ascend910B1', 'a3': 'Ascend910_9392', 'a5': 'Ascend950PR_9572'}
 
@@ -171,8 +171,7 @@ class NpuModule(ModuleType):
         why, instead = _GONE.get(name, ('it has no counterpart on the simulator', ''))
         if not instead:
             instead = ' or '.join(f'{self.__name__}.{n}' for n in difflib.get_close_matches(name, list(self.__dict__), 2))
-        frame = sys._getframe(1)
-        raise DialectNameError(f'{self.__name__}.{name} is not supported', where=Span(frame.f_code.co_filename, frame.f_lineno), why=why, instead=instead)
+        refuse(f'{self.__name__}.{name}', sys._getframe(1), why, instead)
 
 
 def _rms_norm(x: Any, gamma: Any, epsilon: float = 1e-6) -> tuple:

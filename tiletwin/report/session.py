@@ -33,8 +33,8 @@ def refusal_text(error: TileTwinError) -> str:
     return f'tiletwin: {label} {error}'
 
 
-def print_session(console: Console, session: Session, sanitized: bool, limit: int = 50) -> None:
-    print_findings(console, session.findings, limit=limit)
+def print_session(console: Console, session: Session, sanitized: bool) -> None:
+    print_findings(console, session.findings, limit=len(session.findings))
     if session.failure:
         console.print(session.failure.rstrip('\n'), soft_wrap=True)
     if session.refusal is not None:
