@@ -12,6 +12,7 @@ from ..dtypes import dtype as dtype_of
 from ..errors import DialectError, DialectTypeError
 from .emit import declare, tracing
 from .operands import SPACES, Operand, buffer_or_region, element_type, int_or_expr
+from .leniency import doubt
 from .where import check
 
 
@@ -57,8 +58,10 @@ def annotate_layout(layouts: dict) -> None:
     for found, layout in _pairs('annotate_layout', layouts):
         check(isinstance(layout, Layout), DialectTypeError, f'T.annotate_layout: {layout!r} is no layout',
               instead='tiletwin.intrinsics.make_zn_layout(buf)')
-        check(found.space in ('L1', 'SHARED'), DialectError, f'T.annotate_layout: {found.name} is in {found.space}',
+        doubt(found.space in ('L1', 'SHARED'), DialectError, f'T.annotate_layout: {found.name} is in {found.space}',
               'only L1 tiles have a choice of layout', 'no annotation')
+        if found.space not in ('L1', 'SHARED'):
+            continue
         check(layout.shape == tuple(int(d) for d in found.shape), DialectError,
               f'T.annotate_layout: the layout of {found.name} was made for shape {list(layout.shape)}')
         declare('annotate_layout', found.call(), layout=layout.kind)
