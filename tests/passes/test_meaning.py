@@ -106,6 +106,9 @@ CROSS = {
     'read in a loop': (f'{CUBE}{LOOP}    T.tile.add(v, u, 1.0)\n    T.copy(v, C[k * 64, 0])', None),
     'in place in a loop of one trip': (f'{CUBE}for k in T.serial(1):\n    T.tile.add(u, u, 1.0)\nT.copy(u, C[0, 0])', None),
     'written before it is read': (f'{CUBE}T.tile.fill(u[0:32, :], 7.0)\nT.tile.add(v, u, 1.0)\nT.copy(v, C[0, 0])', 'over what is written to it here'),
+    'read before the copy': ('a = T.alloc_L1((64, 64), "float16")\ns = T.alloc_L0C((64, 64), "float32")\nu = T.alloc_ub((64, 64), "float32")\nv = T.alloc_ub((64, 64), "float32")\n'
+                             'T.copy(H[0, 0], a)\nT.gemm_v0(a, a, s, init=True)\nT.copy(A[0, 0], u)\nT.tile.add(v, u, 1.0)\nT.copy(v, C[0, 0])\nT.copy(s, u)\n'
+                             'T.tile.add(v, u, 1.0)\nT.copy(v, C[64, 0])', 'which stands before the copy'),
     'variable in a loop': ('u = T.alloc_ub((64, 64), "float32")\ns = T.alloc_var("int32", init=0)\n'
                            f'{LOOP}    T.copy(A[s * 64, 0], u)\n    T.copy(u, C[k * 64, 0])\n    s = s + 1', 's is updated on the cube core only'),
     'variable read before its update': ('u = T.alloc_ub((64, 64), "float32")\ns = T.alloc_var("int32", init=1)\nT.copy(A[s * 64, 0], u)\nT.copy(u, C[0, 0])\ns = s + 1', None),

@@ -44,9 +44,15 @@ def reloads(program: Program, ctx: PassContext) -> Iterator[Note]:
         at, here = order.index(first), order.index(copy)
         source, around = _path(program.body, copy) or (), _path(program.body, first) or ()
         deeper = [s for s in around if not any(s is x for x in source)]
+        if at < here:
+            # Without another writer the source itself reads what nothing has written.
+            if any(_writes_to(s, name) and virtual(program, s) is None for s in order):
+                yield (f'{name} is loaded in front of {first.op} ({first.span}), which stands before the copy to it, and nowhere behind the copy; '
+                       'a tile of its own for what is copied from the other core', copy.span)
+            continue
         yield from _lost(program, name, copy, first, order[here + 1:at])
         loop = next((s for s in deeper if isinstance(s, (For, While)) and not (isinstance(s, For) and E.int_value(s.extent) in (0, 1))), None)
-        if here < at and loop is not None and any(_writes_to(s, name) for s in walk(loop.body)):
+        if loop is not None and any(_writes_to(s, name) for s in walk(loop.body)):
             yield (f'{name} is loaded again in every iteration of the loop at {loop.span}, in front of {first.op} ({first.span}): what earlier iterations '
                    f'changed in it is lost; an operation on the whole of {name} right behind the copy, in front of the loop, takes the load there', first.span)
         branch = next((s for s in deeper if isinstance(s, If)), None)
