@@ -8,7 +8,8 @@ from tiletwin.cli import main
 
 
 @pytest.mark.parametrize('argv, status', [
-    (['both'], 0), (['clean'], 0), (['clean', '--strict'], 1), (['both', '--strict'], 0), (['racy'], 1), (['wrong'], 1), (['big'], 1), (['doubtful'], 1),
+    (['both'], 0), (['clean'], 0), (['clean', '--strict'], 1), (['both', '--strict'], 0), (['racy'], 1), (['wrong'], 1), (['big'], 1),
+    (['doubtful'], 1),
     (['nothing'], 2), ([], 2), (['both', '--all'], 2), (['both', '--mode', 'wild'], 2), (['both', '--mode', 'expert,expert'], 2),
     (['both', '--mode', 'expert'], 0), (['clean', '--arch', 'a5'], 2), (['clean', '--arch', 'h100'], 2), (['clean', '--case', 'none'], 2),
     (['new'], 0), (['both', '--json', '--markdown'], 2), (['--all'], 1),

@@ -48,7 +48,8 @@ def test_the_refusals_of_a_new_contract_are_the_ones_it_names(folder):
     code = ('from tiletwin.harness.registry import operators\nop = operators()["my_op"]\nfor bad in op.variant.bad:\n    args, kwargs = bad.call()\n'
             '    try:\n        op(*args, **kwargs)\n    except bad.error as error:\n        assert bad.says in str(error), (bad.name, str(error))\n'
             '    else:\n        raise AssertionError(bad.name)\n')
-    ran = subprocess.run([sys.executable, '-c', code], env={**os.environ, 'PYTHONPATH': f'.{os.pathsep}{ROOT}'}, capture_output=True, text=True, timeout=100)
+    ran = subprocess.run([sys.executable, '-c', code], env={**os.environ, 'PYTHONPATH': f'.{os.pathsep}{ROOT}'}, capture_output=True, text=True,
+                         timeout=100)
     assert ran.returncode == 0, ran.stderr
 
 

@@ -30,7 +30,8 @@ def attention():
 
 def test_cost_is_what_the_launch_recorded(gemm):
     found, launch = cost(gemm.launches), gemm.launches[0]
-    assert (found.cycles, found.microseconds, found.gm_read, found.gm_written) == (launch.cycles, launch.microseconds, launch.gm_read, launch.gm_written)
+    assert (found.cycles, found.microseconds) == (launch.cycles, launch.microseconds)
+    assert (found.gm_read, found.gm_written) == (launch.gm_read, launch.gm_written)
     assert found.memory == launch.memory and found.syncs == launch.syncs
     assert sum(found.critical.values()) == pytest.approx(1.0)
     assert found.busy['AIC M'] == pytest.approx(launch.timeline.busy['AIC', 'M'] / launch.timeline.cycles)

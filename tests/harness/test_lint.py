@@ -89,7 +89,8 @@ with T.Scope('C'):
 WORKSPACES = 'X: T.Tensor((64, 64), "float16"), Y: T.Tensor((64, 64), "float16"), {name}: T.Tensor((64, 64), "float16")'
 MODES = [
     # developer
-    ('C4.1', {'body': DEVELOPER_BODY, 'jit': 'out_idx=[1], pass_configs={"tl.ascend_auto_sync": True, "tl.ascend_memory_planning": False}'}, 'developer'),
+    ('C4.1', {'body': DEVELOPER_BODY, 'jit': 'out_idx=[1], pass_configs={"tl.ascend_auto_sync": True, "tl.ascend_memory_planning": False}'},
+     'developer'),
     ('C4.1', {'body': MIXED_BODY, **DEVELOPER, 'jit': 'out_idx=[1], pass_configs=VECTOR_ONLY'}, None),
     *(('C4.1', {'body': f"x = T.{alloc}((64, 64), 'float16')\n" + textwrap.dedent(DEVELOPER_BODY), **DEVELOPER}, None)
       for alloc in ('alloc_ub', 'alloc_L1', 'alloc_L0A', 'alloc_L0B', 'alloc_L0C')),
@@ -130,7 +131,8 @@ def test_a_kernel_that_breaks_a_rule_of_its_mode(tmp_path, rule, options, meant)
 
 @pytest.mark.parametrize('body, ok', [
     ('T.gemm_v0(a, a, c, init=True)', True), ('T.gemm_v0(a, a, c, init=(cid == 0))', True), ('T.gemm_v0(a, a, c, False, False, True)', True),
-    ('T.gemm_v0(a, a, c, init=True)\n    T.gemm_v0(a, a, c, init=False)', True), ('T.gemm_v0(a, a, c, init=False)\n    T.gemm_v0(a, a, c, init=True)', False),
+    ('T.gemm_v0(a, a, c, init=True)\n    T.gemm_v0(a, a, c, init=False)', True),
+    ('T.gemm_v0(a, a, c, init=False)\n    T.gemm_v0(a, a, c, init=True)', False),
 ])
 def test_accumulators_start_from_zero(tmp_path, body, ok):
     """C0.11, C4.25"""
@@ -154,7 +156,8 @@ BROKEN = {
     'no alloc_L1, alloc_L0 or alloc_ub': {'body': MIXED_BODY.replace("u = T.alloc_shared", "u = T.alloc_ub")},
     'no vid left': {'body': MIXED_BODY + 'T.copy(u, Y[vid, 0])\n'},
     'no workspace left': {'body': MIXED_BODY + 'T.copy(u, workspace)\n'},
-    'tiles are whole blocks': {'before': 'v_block = block // 2', 'body': MIXED_BODY.replace("u = T.alloc_shared((64, 64)", "u = T.alloc_shared((v_block, 64)")},
+    'tiles are whole blocks': {'before': 'v_block = block // 2',
+                               'body': MIXED_BODY.replace('u = T.alloc_shared((64, 64)', 'u = T.alloc_shared((v_block, 64)')},
     'loops run over full ranges': {'body': MIXED_BODY + 'for i in range(n // 2):\n    T.copy(u, Y[i, 0])\n'},
 }
 
@@ -224,7 +227,8 @@ def test_programs_are_held_to_their_constants():
 
     def program(*body, buffers=(), form='cid_vid'):
         held = {b.name: b for b in buffers}
-        return Program('k', tuple(b.name for b in buffers if b.space == 'GM'), held, Launch(Var('cid', 'int32'), Var('vid', 'int32'), Const(1), form), body)
+        frame = Launch(Var('cid', 'int32'), Var('vid', 'int32'), Const(1), form)
+        return Program('k', tuple(b.name for b in buffers if b.space == 'GM'), held, frame, body)
 
     def found(p, mode='expert', source=None, family='flash_attn', cover=''):
         return {f.rule for f in programs.check(p, source or p, mode, ('a2',), SimpleNamespace(family=family, war_cover=cover))}
@@ -264,8 +268,10 @@ SYNTAX = [
     ('F.names', 'T.gemm(tile, tile, tile)'), ('F.names', "x = T.dynamic('m')"), ('F.names', 'T.tile.softmax(tile, tile)'), ('F.names', 'T.print(n)'),
 ]
 FINE = [
-    'for i in T.serial(2, 4):\n    T.barrier_all()', 'for i in range(4):\n    T.barrier_all()', "for i in T.Pipelined(4, num_stages=2):\n    T.barrier_all()",
-    'for i, j in T.Parallel(8, 8):\n    tile[i, j] = tile[i, j] + 1', 'x = X[0, 0]', 'row = X[0:8, 0:64]', 'x = T.max(n, 4)', "count = T.alloc_var('int32', init=0)",
+    'for i in T.serial(2, 4):\n    T.barrier_all()', 'for i in range(4):\n    T.barrier_all()',
+    "for i in T.Pipelined(4, num_stages=2):\n    T.barrier_all()",
+    'for i, j in T.Parallel(8, 8):\n    tile[i, j] = tile[i, j] + 1', 'x = X[0, 0]', 'row = X[0:8, 0:64]', 'x = T.max(n, 4)',
+    "count = T.alloc_var('int32', init=0)",
     'T.copy(X[0, 0:32], tile[0, :])', 'if n > 3:\n    T.barrier_all()\nelse:\n    T.barrier_all()', 'while n > 3:\n    T.barrier_all()',
     'a, b = n, n', "x = T.cast(n, 'float32')", 'y = T.if_then_else(n > 3, 1, 2)', 'X[0, 0] = 1.0', 'twice(tile)', "names = ('a', 'b')", 'x = -n',
 ]

@@ -12,13 +12,16 @@ from tiletwin.sanitize.findings import Finding, Verdict
 
 
 def numbers(scale=1.0, ok=True, policy='allclose 1e-2/1e-2 + l2 1e-5'):
-    return Numbers(policy, ok, 3e-5 * scale, 0.25 * scale, 2e-6 * scale, 1e-7 * scale, 0 if ok else 12, 4096, None, {'0': 4000, '<=1': 90, '<=2': 0, '>256': 6},
+    ulps = {'0': 4000, '<=1': 90, '<=2': 0, '>256': 6}
+    return Numbers(policy, ok, 3e-5 * scale, 0.25 * scale, 2e-6 * scale, 1e-7 * scale, 0 if ok else 12, 4096, None, ulps,
                    -1e-9 * scale, scale == 0, '' if ok else '12 of 4096 elements outside')
 
 
 def mode(name, cycles, **changes):
-    spent = Cost(cycles, cycles / 1850, {'AIC M': 0.5, 'AIC MTE2': 0.75}, {'AIC MTE2': 0.7, 'sync/issue': 0.3}, 65536, 16384, 0 if name == 'expert' else 8192,
-                 {'L1': 98304, 'L0C': 65536}, {'set_flag': 9, 'wait_flag': 9} if name == 'expert' else {'barrier_all': 2}, 0, 58 if name == 'expert' else 19)
+    spent = Cost(cycles, cycles / 1850, {'AIC M': 0.5, 'AIC MTE2': 0.75}, {'AIC MTE2': 0.7, 'sync/issue': 0.3}, 65536, 16384,
+                 0 if name == 'expert' else 8192,
+                 {'L1': 98304, 'L0C': 65536}, {'set_flag': 9, 'wait_flag': 9} if name == 'expert' else {'barrier_all': 2}, 0,
+                 58 if name == 'expert' else 19)
     return ModeResult(name, **({'ok': True, 'numbers': {'output 0': numbers()}, 'cost': spent} | changes))
 
 
@@ -29,9 +32,11 @@ def example():
                    Twins(('developer', 'expert'), 'bitwise', {'output 0': numbers(0)})),
         Comparison('matmul.mkkn_gemm', 'tail', 'tail', 'a3', (mode('developer', 4000.0, verdict=doubtful), mode('expert', 4100.0)),
                    Twins(('developer', 'expert'), 'ulp 4', {'output 0': numbers(ok=False, policy='ulp 4')}), ('flag',)),
-        Comparison('softmax', 'source', 'source', 'a5', (ModeResult('developer', missing='ops/developer has no softmax'), mode('expert', 9000.0, ok=False,
-                   message='output 0: 3 of 10 elements outside')), None),
-        Comparison('softmax', 'tail', 'tail', 'a5', (ModeResult('developer', refusal=CapacityError('UB overflow on a5')), mode('expert', 900.0)), None),
+        Comparison('softmax', 'source', 'source', 'a5', (
+            ModeResult('developer', missing='ops/developer has no softmax'), mode('expert', 9000.0, ok=False,
+                                                               message='output 0: 3 of 10 elements outside')), None),
+        Comparison('softmax', 'tail', 'tail', 'a5', (ModeResult('developer', refusal=CapacityError('UB overflow on a5')), mode('expert', 900.0)),
+                   None),
     ]
 
 

@@ -95,7 +95,8 @@ class Comparison:
                 if words:
                     found.append(f'{m.mode}: ' + ', '.join(words))
         if self.twins and not self.twins.ok:
-            found += [f'{self.twins.modes[0]} against {self.twins.modes[1]}, {name}: {n.message}' for name, n in self.twins.numbers.items() if not n.ok]
+            first, second = self.twins.modes
+            found += [f'{first} against {second}, {name}: {n.message}' for name, n in self.twins.numbers.items() if not n.ok]
         if self.purpose == 'source' and self.speedup is not None and self.speedup < 1.0:
             found.append(f'expert takes {1 / self.speedup:.2f} times as long as developer (modelled)')
         return tuple(found)

@@ -120,7 +120,8 @@ def compare(rule: Policy, actual: 'torch.Tensor', expected: 'torch.Tensor', peer
     unrounded = expected.dtype == torch.float64 and actual.dtype.is_floating_point
     if actual.shape != expected.shape or actual.dtype != expected.dtype and not unrounded:
         text = f'{tuple(actual.shape)} {actual.dtype} against {tuple(expected.shape)} {expected.dtype}'
-        return Comparison(rule.name, False, *[float('inf')] * 4, actual.numel(), actual.numel(), None, {}, message=f'not the same kind of tensor: {text}')
+        return Comparison(rule.name, False, *[float('inf')] * 4, actual.numel(), actual.numel(), None, {},
+                          message=f'not the same kind of tensor: {text}')
     rtol, atol, share = rule.element_limits(str(actual.dtype).removeprefix('torch.'))
     total = _Sums()
     histogram = dict.fromkeys(_BINS, 0)

@@ -146,7 +146,8 @@ ROOMS = {'contracts': CONTRACT, 'developer': DEVELOPER, 'expert': EXPERT}
 def create(name: str, root: Path) -> list[Path]:
     """Writes the three files below `root`/ops; all of them or none."""
     if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower() or name.startswith('_'):
-        raise EnvironmentError_(f'{name!r} cannot name an operator', why='it becomes a module and a function', instead='lower case letters, digits and _')
+        raise EnvironmentError_(f'{name!r} cannot name an operator', why='it becomes a module and a function',
+                                instead='lower case letters, digits and _')
     folders = {room: root / 'ops' / room for room in ROOMS}
     for room, folder in folders.items():
         if not folder.is_dir():

@@ -213,7 +213,8 @@ def _plain(value: Any) -> Any:
 
 def _mode(c: Comparison, m: ModeResult) -> dict[str, Any]:
     if not m.ran:
-        return {'mode': m.mode, 'missing': m.missing, 'left_out': m.left_out, 'refusal': None if m.refusal is None else {'class': m.refusal.word, 'text': str(m.refusal)}}
+        refusal = None if m.refusal is None else {'class': m.refusal.word, 'text': str(m.refusal)}
+        return {'mode': m.mode, 'missing': m.missing, 'left_out': m.left_out, 'refusal': refusal}
     modelled = asdict(m.cost)
     return {'mode': m.mode, 'missing': '', 'left_out': '', 'refusal': None, 'ok': m.ok, 'message': m.message, 'verdict': m.verdict.level,
             'accepted': not c.unaccepted(m), 'findings': [finding(f) for f in m.verdict.findings],
@@ -221,7 +222,8 @@ def _mode(c: Comparison, m: ModeResult) -> dict[str, Any]:
 
 
 def _twins_json(t: Twins) -> dict[str, Any]:
-    return {'modes': list(t.modes), 'policy': t.policy, 'ok': t.ok, 'bitwise': t.bitwise, 'numbers': {name: asdict(n) for name, n in t.numbers.items()}}
+    return {'modes': list(t.modes), 'policy': t.policy, 'ok': t.ok, 'bitwise': t.bitwise,
+            'numbers': {name: asdict(n) for name, n in t.numbers.items()}}
 
 
 def comparison(c: Comparison) -> dict[str, Any]:

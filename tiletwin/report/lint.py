@@ -24,4 +24,5 @@ def text(found: Sequence[Lint]) -> str:
 
 
 def document(found: Sequence[Lint]) -> list[dict[str, Any]]:
-    return [{'rule': f.rule, 'message': f.message, 'where': {'file': show_path(f.file), 'line': f.line}, 'why': f.why, 'instead': f.instead} for f in found]
+    return [{'rule': f.rule, 'message': f.message, 'where': {'file': show_path(f.file), 'line': f.line}, 'why': f.why,
+             'instead': f.instead} for f in found]

@@ -30,7 +30,8 @@ TILE = frozenset('''
 INSTEAD = {
     'dynamic': 'T.symbolic', 'dyn': 'T.symbolic', 'alloc_local': 'T.alloc_var for a scalar, T.alloc_ub for a tile', 'gemm': 'T.gemm_v0',
     'alloc_global': 'a T.Tensor parameter listed in workspace_idx', 'fill': 'T.tile.fill', 'clear': 'T.tile.clear', 'atomic_add': 'T.tile.atomic_add',
-    'print': 'T.printf', 'cumsum': 'a serial loop', 'Cube': 'T.Scope("C")', 'Vector': 'T.Scope("V")', 'continue_loop': 'an if around the rest of the body',
+    'print': 'T.printf', 'cumsum': 'a serial loop', 'Cube': 'T.Scope("C")', 'Vector': 'T.Scope("V")',
+    'continue_loop': 'an if around the rest of the body',
     'gemm_v1': 'T.gemm_v0', 'rs': 'T.Scope', 'thread_binding': 'T.Kernel',
 }
 

@@ -36,7 +36,8 @@ def _loops(kernel: Kernel) -> Found:
             if name != 'range' and name not in LOOPS:
                 yield node, f'a loop over {ast.unparse(node.iter)}', 'the parser takes loops over ranges only', 'range(n) or T.serial(n)'
             elif name == 'serial' and (len(call.args) > 2 or any(k.arg == 'step' for k in call.keywords)) or name == 'range' and len(call.args) > 2:
-                yield node, f'{ast.unparse(node.iter)} has a step', 'a third positional of T.serial is a TypeError there', 'a loop of the trips, index times step'
+                yield node, f'{ast.unparse(node.iter)} has a step', 'a third positional of T.serial is a TypeError there', \
+                    'a loop of the trips, index times step'
 
 
 def _frames(kernel: Kernel) -> Found:
@@ -53,7 +54,8 @@ def _results(kernel: Kernel) -> Found:
         if isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and isinstance(node.value, ast.Call):
             word = kernel.word(node.value.func)
             if word in STATEMENTS or word.startswith('tile.'):
-                yield node, f'the result of T.{word} is assigned', 'operations are statements: the call is not a value', f'T.{word}(...) on a line of its own'
+                yield node, f'the result of T.{word} is assigned', 'operations are statements: the call is not a value', \
+                    f'T.{word}(...) on a line of its own'
 
 
 def _indices(kernel: Kernel) -> Found:
@@ -67,7 +69,8 @@ def _indices(kernel: Kernel) -> Found:
         if any(isinstance(p, ast.Constant) and p.value is ... for p in parts):
             yield node, f'{text} has an ellipsis', 'the rank of a region is the rank of its buffer', 'one index or slice per dimension'
         elif rank is not None and len(parts) != rank:
-            yield node, f'{text} has {len(parts)} of {rank} indices', 'the rank of a region is the rank of its buffer', 'one index or slice per dimension'
+            yield node, f'{text} has {len(parts)} of {rank} indices', 'the rank of a region is the rank of its buffer', \
+                'one index or slice per dimension'
         for p in parts:
             if isinstance(p, ast.Slice) and p.step is not None:
                 yield node, f'{text} has a step', 'a slice with a step is a vector load there, not a region', 'a loop, or T.tile.gather'
@@ -83,7 +86,8 @@ def _ranks(kernel: Kernel) -> dict[str, int]:
     shapes += [(n.targets[0].id, n.value) for n in kernel.nodes() if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)]
     for name, call in shapes:
         word = kernel.word(call.func) if isinstance(call, ast.Call) else ''
-        shape = call.args[0] if isinstance(call, ast.Call) and call.args and (word in ('Tensor', 'Buffer') or word.startswith('alloc_') and word != 'alloc_var') else None
+        shaped = word in ('Tensor', 'Buffer') or word.startswith('alloc_') and word != 'alloc_var'
+        shape = call.args[0] if shaped and call.args else None
         if isinstance(shape, (ast.Tuple, ast.List)) and not any(isinstance(e, ast.Starred) for e in shape.elts):
             ranks[name] = len(shape.elts)
     return ranks
@@ -95,7 +99,8 @@ def _aliases(kernel: Kernel) -> Found:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript) and getattr(node.value.value, 'id', '') in ranks:
             parts = node.value.slice.elts if isinstance(node.value.slice, ast.Tuple) else [node.value.slice]
             if any(isinstance(p, ast.Slice) and (p.lower is None or p.upper is None) for p in parts):
-                yield node, f'{ast.unparse(node)} leaves a bound open', 'a slice that gets a name needs both bounds there', 'start and stop written out'
+                yield node, f'{ast.unparse(node)} leaves a bound open', 'a slice that gets a name needs both bounds there', \
+                    'start and stop written out'
 
 
 def _returns(kernel: Kernel) -> Found:
@@ -113,7 +118,8 @@ RULES: dict[str, Callable[[Kernel], Found]] = {
     'F.break': _kinds((ast.Break, ast.Continue), 'break or continue', 'the fork has T.loop_break and no continue',
                       'T.loop_break(), or an if around the rest of the body'),
     'F.python': _kinds((ast.Try, ast.Raise, ast.Global, ast.Nonlocal, ast.Delete, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Import,
-                        ast.ImportFrom, ast.Match, ast.NamedExpr, ast.Yield, ast.YieldFrom, ast.Await), 'Python', _PYTHON, 'the same in the factory, or T.macro'),
+                        ast.ImportFrom, ast.Match, ast.NamedExpr, ast.Yield, ast.YieldFrom, ast.Await), 'Python', _PYTHON,
+                       'the same in the factory, or T.macro'),
     'F.return': _returns,
     'F.loop': _loops,
     'F.with': _frames,

@@ -39,14 +39,16 @@ def developer_memory(kernel: Kernel, variant: Any) -> Found:
 def developer_syncs(kernel: Kernel, variant: Any) -> Found:
     """C4.1, C4.4"""
     for call in kernel.calls(*SYNCS):
-        yield call, f'T.{kernel.word(call.func)} in a developer kernel', 'the compiler inserts flags and barriers and does not see those written by hand', \
+        yield call, f'T.{kernel.word(call.func)} in a developer kernel', \
+            'the compiler inserts flags and barriers and does not see those written by hand', \
             'nothing: delete the line'
 
 
 def developer_scopes(kernel: Kernel, variant: Any) -> Found:
     """C4.20"""
     for call in kernel.calls('Scope'):
-        yield call, 'T.Scope in a developer kernel', 'splitting the cores automatically conflicts with a split by hand', 'the statements without the scope'
+        yield call, 'T.Scope in a developer kernel', 'splitting the cores automatically conflicts with a split by hand', \
+            'the statements without the scope'
 
 
 def premise_chain(kernel: Kernel, variant: Any) -> Found:
@@ -81,7 +83,8 @@ def direct_mapping(kernel: Kernel, variant: Any) -> Found:
                 f'T.copy({result}, tile) with a tile of T.alloc_shared'
     gathered = {dst for src, dst in moves if src in shared and dst in shared}
     if not any(_root(a) in gathered for call in kernel.calls('gemm_v0') for a in call.args[:2]):
-        yield kernel.prim, 'no operand of a product comes from a tile of the vector cores', 'gathered rows and probabilities go straight to the cube core', \
+        yield kernel.prim, 'no operand of a product comes from a tile of the vector cores', \
+            'gathered rows and probabilities go straight to the cube core', \
             'T.copy(kv_ub, kv_l1[row, :]) and T.copy(p, p_l1)'
 
 
@@ -124,7 +127,8 @@ def expert_syncs(kernel: Kernel, variant: Any) -> Found:
     """C4.2"""
     # gemm_v0 synchronises itself with the copies around it (dialect 5.1); nothing else does.
     if kernel.calls('copy') and (kernel.has_vector or kernel.calls('mma')) and not kernel.calls(*SYNCS):
-        yield kernel.prim, 'no flag and no barrier in an expert kernel', 'nothing orders the pipes', 'T.set_flag / T.wait_flag, or T.barrier_all to begin with'
+        yield kernel.prim, 'no flag and no barrier in an expert kernel', 'nothing orders the pipes', \
+            'T.set_flag / T.wait_flag, or T.barrier_all to begin with'
 
 
 def cube_uses_vid(kernel: Kernel, variant: Any) -> Found:
@@ -135,7 +139,8 @@ def cube_uses_vid(kernel: Kernel, variant: Any) -> Found:
         if isinstance(node, ast.With) and any(_is_scope(kernel, i.context_expr, 'C') for i in node.items):
             for name in ast.walk(ast.Module(node.body, [])):
                 if isinstance(name, ast.Name) and name.id == vid:
-                    yield name, f'{vid} in the cube scope', 'the cube core is one: it reads whole blocks, and its vid is always 0', 'the index without it'
+                    yield name, f'{vid} in the cube scope', 'the cube core is one: it reads whole blocks, and its vid is always 0', \
+                        'the index without it'
 
 
 # -- both ----------------------------------------------------------------------------------------------------------------
@@ -145,7 +150,8 @@ def accumulator_init(kernel: Kernel, variant: Any) -> Found:
         place = 5 if kernel.word(call.func) == 'gemm_v0' else 3
         given = next((k.value for k in call.keywords if k.arg == 'init'), call.args[place] if len(call.args) > place else None)
         if given is None or isinstance(given, ast.Constant) and not given.value and not _cleared_before(kernel, call):
-            yield call, f'T.{kernel.word(call.func)} never starts from zero', 'what L0C held before is added to', 'init=(k == 0), or init=True outside a loop over K'
+            yield call, f'T.{kernel.word(call.func)} never starts from zero', 'what L0C held before is added to', \
+                'init=(k == 0), or init=True outside a loop over K'
 
 
 def infinities(kernel: Kernel, variant: Any) -> Found:
@@ -158,7 +164,8 @@ def infinities(kernel: Kernel, variant: Any) -> Found:
             continue
         if kernel.word(node.func) == 'infinity' or getattr(node.func, 'id', '') == 'float' and node.args and isinstance(node.args[0], ast.Constant) \
                 and 'inf' in str(node.args[0].value).lower():
-            yield node, f'{ast.unparse(node)} in a kernel', 'infinity minus infinity is NaN: a masked row would poison its maximum', 'a finite sentinel, -1e30'
+            yield node, f'{ast.unparse(node)} in a kernel', 'infinity minus infinity is NaN: a masked row would poison its maximum', \
+                'a finite sentinel, -1e30'
 
 
 def workspace_names(kernel: Kernel, variant: Any) -> Found:
@@ -177,7 +184,8 @@ def workspace_names(kernel: Kernel, variant: Any) -> Found:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and kernel.word(node.value.func).startswith('alloc_'):
             for target in node.targets:
                 if isinstance(target, ast.Name) and WORKSPACE in target.id:
-                    yield node, f'the tile {target.id}', 'the compiler takes a tile of this name for a GM workspace and gives it cross-core flags', 'another name'
+                    yield node, f'the tile {target.id}', 'the compiler takes a tile of this name for a GM workspace and gives it cross-core flags', \
+                        'another name'
 
 
 def thread_count(kernel: Kernel, variant: Any) -> Found:
@@ -225,8 +233,8 @@ def _cleared_before(kernel: Kernel, call: ast.Call) -> bool:
 
 
 DEVELOPER: dict[Callable[[Kernel, Any], Found], str] = {
-    developer_passes: 'C4.1', developer_memory: 'C4.1', developer_syncs: 'C4.1', developer_scopes: 'C4.20', premise_chain: 'C4.10', self_check: 'C4.11',
-    direct_mapping: 'C4.12', fallback: 'C4.14', workspace_pairs: 'C4.41',
+    developer_passes: 'C4.1', developer_memory: 'C4.1', developer_syncs: 'C4.1', developer_scopes: 'C4.20', premise_chain: 'C4.10',
+    self_check: 'C4.11', direct_mapping: 'C4.12', fallback: 'C4.14', workspace_pairs: 'C4.41',
 }
 EXPERT: dict[Callable[[Kernel, Any], Found], str] = {
     expert_passes: 'C4.2', expert_memory: 'C4.2', expert_syncs: 'C4.2', cube_uses_vid: 'C4.23',
