@@ -10,8 +10,11 @@ import difflib
 import importlib
 import sys
 import threading
+from contextlib import contextmanager
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from types import FrameType, ModuleType
-from typing import Any
+from typing import Any, Iterator
 
 from .names import GONE, TABLE
 from .refuse import refuse
@@ -30,28 +33,59 @@ def _inside(name: str) -> bool:
 
 
 def real(name: str) -> ModuleType:
-    """A module of the installed tilelang, loaded with the stand-ins out of the way."""
+    """A module of the installed tilelang."""
     with _lock:
         if not _real:
-            _load()
+            importlib.import_module('tiletwin.language')
+            with _set_aside():
+                importlib.import_module('tiletwin.ir.from_tir')
     found = _real.get(name)
     if found is None:
-        found = _real[name] = importlib.import_module(name)
+        with _set_aside():
+            found = importlib.import_module(name)
     return found
 
 
-def _load() -> None:
-    ours = {n: sys.modules.pop(n) for n in TABLE if n in sys.modules}
-    # A stand-in's place is empty while tilelang loads; parts of it must not be found half made by another thread.
+@contextmanager
+def _set_aside() -> Iterator[None]:
+    """Within the block `import tilelang` finds the installed package; what it loads is kept for code that may have it."""
+    ours = {n: sys.modules.pop(n) for n in TABLE if isinstance(sys.modules.get(n), StandIn)}
+    sys.modules.update(_real)
     try:
-        importlib.import_module('tiletwin.language')
-        importlib.import_module('tiletwin.ir.from_tir')
-        for n in TABLE:
-            if n in sys.modules:
-                _real[n] = sys.modules[n]
-        _real.setdefault('tilelang', sys.modules['tilelang'])
+        yield
     finally:
+        _real.update({n: sys.modules[n] for n in TABLE if n in sys.modules})
         sys.modules.update(ours)
+
+
+class _FrontEndLoader(Loader):
+    """Loads the front end with the stand-ins set aside: it is written against the installed tilelang."""
+
+    def __init__(self, inner: Any):
+        self.inner = inner
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self.inner.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = module.__spec__.loader = self.inner
+        with _set_aside():
+            self.inner.exec_module(module)
+
+
+class _FrontEndFinder(MetaPathFinder):
+    """Whoever asks for the front end first gets it loaded this way."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if name != 'tiletwin.language':
+            return None
+        spec = PathFinder.find_spec(name, path)
+        if spec is not None:
+            spec.loader = _FrontEndLoader(spec.loader)
+        return spec
+
+
+_finder = _FrontEndFinder()
 
 
 def _caller() -> FrameType | None:
@@ -75,7 +109,10 @@ class StandIn(ModuleType):
     def __getattr__(self, name: str) -> Any:
         who = _owner()
         if _inside(who) and not who.startswith('tiletwin.compat') and (_real or not name.startswith('__')):
-            return getattr(real(self.__name__), name)
+            try:
+                return getattr(real(self.__name__), name)
+            except ModuleNotFoundError:
+                raise AttributeError(f'the installed tilelang has no {self.__name__}') from None
         if name.startswith('__') and name not in self._entries:
             if name == '__all__':
                 return self._public()
@@ -126,7 +163,7 @@ class _Path(list):
 def resolve(target: str) -> Any:
     """The object behind `module:name`; a name that ends in () is called for its value."""
     module, _, name = target.partition(':')
-    if module.startswith(('tiletwin.language', 'tiletwin.intrinsics', 'tvm')) or module.endswith('compat.tir'):
+    if module.startswith(('tiletwin.language', 'tiletwin.intrinsics')):
         real('tilelang')
     found: Any = importlib.import_module(module)
     if not name:
@@ -144,7 +181,7 @@ def install() -> None:
         importlib.import_module('tiletwin.language')
         importlib.import_module('tiletwin.ir.from_tir')
         _real.update({n: sys.modules[n] for n in TABLE if n in sys.modules})
-        _real['tilelang'] = sys.modules['tilelang']
+    sys.meta_path.insert(0, _finder)
     for name in TABLE:
         sys.modules[name] = StandIn(name)
 
@@ -155,3 +192,5 @@ def remove() -> None:
         if isinstance(sys.modules.get(name), StandIn):
             del sys.modules[name]
     sys.modules.update(_real)
+    if _finder in sys.meta_path:
+        sys.meta_path.remove(_finder)
