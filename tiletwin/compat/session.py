@@ -105,6 +105,9 @@ def remove() -> None:
     """The process as it was before `install`."""
     from . import device, modules, npu
 
+    if 'tiletwin.language.cache' in sys.modules:
+        # Scripts switch the cache off for themselves.
+        sys.modules['tiletwin.language.cache'].enable()
     device.remove()
     modules.remove()
     for name in npu.modules():
