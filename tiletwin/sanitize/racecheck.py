@@ -131,11 +131,20 @@ class RaceCheck:
     def findings(self, same_value: set[str] = frozenset()) -> list[Finding]:
         out = []
         for key, entry in self.found.items():
+            if any(self.follows(entry, other) for other in self.found.values()):
+                continue
             f = self.finding(key, *entry)
             if self.rewrites(entry) in same_value:
                 f = replace(f, severity='review', message=f.message + '; both store the same value')
             out.append(f)
         return out + [self.stale_finding(*entry) for entry in self.stale.values()]
+
+    @staticmethod
+    def follows(entry: list, other: list) -> bool:
+        """Would ordering `other` order this pair too? Its first side starts only when this one's is finished."""
+        (_, a, b), (_, a2, b2) = entry, other
+        same_end = b.event is b2.event and b.core is b2.core and b.access.buffer == b2.access.buffer
+        return same_end and a2 is not a and a2.finished(a) and not a.finished(a2)
 
     def stale_finding(self, kind: str, earlier: Record, now: Record) -> Finding:
         verb = {'r': 'reads', 'w': 'writes'}
