@@ -7,6 +7,7 @@ the last statement that did.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Iterable
 
 from ..ir import expr as E
 from ..ir.nodes import CUBE_SPACES, Break, For, If, Instr, Let, Program, Scope, Stmt, Store, While, walk
@@ -70,14 +71,14 @@ class Filter:
                     raise CompilerRejects('IndexError: indexing 0 on an array of size 0', where=s.span,
                                           why='the split of the code by core looks at the first argument of '
                                           'every operation, and loop_break has none', instead='a condition around the rest of the loop body')
-        return _without_idle_lets(tuple(out))
+        return without_idle_lets(out)
 
 
-def _without_idle_lets(body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+def without_idle_lets(body: Iterable[Stmt]) -> tuple[Stmt, ...]:
     """Values no statement of this core asks for."""
     out: list[Stmt] = []
     needed: set[str] = set()
-    for s in reversed(body):
+    for s in reversed(tuple(body)):
         if isinstance(s, Let) and s.var.name not in needed:
             continue
         for inner in walk((s,)):

@@ -13,11 +13,10 @@ from ..errors import UnsupportedError
 from ..ir import expr as E
 from ..ir.nodes import Break, For, If, Instr, Let, Program, Scope, Stmt, Store, While, walk
 from ..ir.ops import OPS, route
-from .combine_cv import Filter
+from .combine_cv import Filter, without_idle_lets
 from .context import AUTO_CV_SYNC, PassContext
 from .cross_core_sync import MODE_GROUP, PASS, interval
 from .exchange import OTHER, Access, Dependences, Edge, Item, numbered
-from .substitute import own_exprs
 from .uses import reads, scalar_loads, writes
 
 # A stage of up to this many iterations is flagged one by one; the flags of the chip count to 15.
@@ -108,7 +107,7 @@ class Splitter:
     def loop(self, s: For | While) -> Item:
         out, open_edges = self.block(s.body, loop=True, leaving=_leaves(s.body))
         out.stmt = s
-        out.kept = {c: [replace(s, body=tuple(b))] if (b := without_idle_lets(out.kept[c])) else [] for c in 'CV'}
+        out.kept = {c: [replace(s, body=b)] if (b := without_idle_lets(out.kept[c])) else [] for c in 'CV'}
         self.control(out, s)
         for e, n in open_edges:
             out.kept[e.core].insert(0, self.set(e, n))
@@ -117,7 +116,7 @@ class Splitter:
 
     def branch(self, s: If, leaving: bool) -> Item:
         then, els = self.block(s.then, leaving=leaving)[0], self.block(s.els, leaving=leaving)[0]
-        arms = {c: (tuple(without_idle_lets(then.kept[c])), tuple(without_idle_lets(els.kept[c]))) for c in 'CV'}
+        arms = {c: (without_idle_lets(then.kept[c]), without_idle_lets(els.kept[c])) for c in 'CV'}
         out = Item(s, {c: [replace(s, then=a, els=b)] if a or b else [] for c, (a, b) in arms.items()}, then.accesses + els.accesses,
                    then.settled | els.settled,
                    {k: max(then.flags.get(k, 0), els.flags.get(k, 0)) for k in then.flags | els.flags})
@@ -181,20 +180,7 @@ def _leaves(body: tuple[Stmt, ...]) -> bool:
     return False
 
 
-def without_idle_lets(body: list[Stmt]) -> list[Stmt]:
-    """Values no statement of this core asks for go, and so do blocks of nothing else."""
-    out: list[Stmt] = []
-    needed: set[str] = set()
-    for s in reversed(body):
-        if isinstance(s, Let) and s.var.name not in needed:
-            continue
-        for inner in walk((s,)):
-            needed |= {n for e in own_exprs(inner) for n in E.free_vars(e)}
-        out.insert(0, s)
-    return out
-
-
 def split(program: Program, ctx: PassContext) -> tuple[tuple[Stmt, ...], tuple[Stmt, ...]]:
     """What the cube core executes and what the vector cores execute."""
     whole = Splitter(program, ctx).block(program.body)[0]
-    return tuple(without_idle_lets(whole.kept['C'])), tuple(without_idle_lets(whole.kept['V']))
+    return without_idle_lets(whole.kept['C']), without_idle_lets(whole.kept['V'])

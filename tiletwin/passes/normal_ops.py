@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from ..dtypes import dtype as dtype_of
@@ -213,15 +212,6 @@ def vector(program: Program, s: Instr) -> str:
         case _:
             args += tmp
     return f'vec {s.op} ' + ', '.join(args) + (f' {tmpl}' if tmpl else '')
-
-
-def _element(program: Program, r: Region) -> list[str]:
-    """Pointer and index of an operand the scalar unit reads: only the first index reaches the generator (dialect 5.3)."""
-    b = program.buffers[r.buffer]
-    if b.versions == 1:
-        return [whole(program, r.buffer), expression(program, r.starts[0])]
-    slot = replace(r, starts=(r.starts[0], *(E.Const(0) for _ in r.starts[1:])))
-    return [run(program, slot, E.product(b.shape[1:])), expression(program, r.starts[1])]
 
 
 def _broadcast_shapes(s: Instr) -> tuple[tuple[E.Expr, ...], tuple[E.Expr, ...]]:

@@ -16,7 +16,6 @@ from ..ir import expr as E
 from ..ir.nodes import Break, For, If, Instr, Let, Program, Region, Scope, Stmt, Store, While
 from ..ir.ops import OPS, PIPES, route
 
-ROLES = ('C', 'V')
 _OWNER = {'L1': 'C', 'L0A': 'C', 'L0B': 'C', 'L0C': 'C', 'UB': 'V'}
 _INFIX = {'and', 'or', '<', '<=', '==', '!=', '>', '>=', '+', '-', '*', '//', '%', '&', '|', '^', '<<', '>>'}
 
