@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import tomllib
 from dataclasses import dataclass
@@ -102,6 +103,16 @@ def _load(name: str) -> Chip:
         cross_wait_blocks_core=sync['cross_wait_blocks_core'],
         constants=flat,
     )
+
+
+@functools.cache
+def part(name: str, cores: int | None = None) -> Chip:
+    """The chip a part is one of, with the part's own clock and cores; `cores` cube cores where a board has fewer in use."""
+    table = tomllib.loads(resources.files(__package__).joinpath('parts.toml').read_text(encoding='utf-8'))
+    own = table.get(name, {})
+    base = chip(own.get('chip', name))
+    count = cores or own.get('cube_cores', {}).get('value', base.cube_cores)
+    return dataclasses.replace(base, clock_mhz=own.get('clock_mhz', {}).get('value', base.clock_mhz), cube_cores=min(count, base.cube_cores))
 
 
 # What to write where the direct path is missing.

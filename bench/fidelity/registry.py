@@ -1,0 +1,79 @@
+"""Which kernel stands for which published row.
+
+A module of this folder listed in `MODULES` says how rows of some categories are modelled:
+
+    @models('dma', 'dma_conflict')
+    def data_copy(row: Row) -> Modelled | Skip:
+        shape = ...                                    # parsed from row.kernel, row.shape, row.dtype, row.cores; never from row.id
+        if shape is None:
+            return Skip('the tile is not stated')
+        return Modelled(lambda: gm_to_ub(*shape), 'double buffer, 64x1024 tiles')
+
+* `row.chip` is the Chip with the part's clock and cores (also `row.arch`: 'a2', 'a3', 'a5'); `row.core_counts` the cores column.
+* `Modelled.kernels` builds one compiled kernel (`tiletwin.jit`) or a list of them that run one after the other. It is called late, so
+  that sorting rows into classes is cheap. Build for the row's chip: inside it the default platform is `row.arch`.
+* `kind`: 'scored' when the published schedule is known and the kernel has it; 'bound' when it is ours (a good expert kernel).
+* `clock`: what the published time covers. 'task' is a whole launch, 'kernel' a time taken inside the kernel (no launch cost),
+  'block' the mean time of one block.
+* `Skip` gives the reason why a row has no model; it is printed in the table, so state a fact.
+
+Categories are matched by exact name; a name that ends in '*' matches by its beginning. Two functions for one category are an error.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from typing import Any, Callable
+
+from .rows import Row
+
+# Modules of this folder whose import registers models.
+MODULES: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Modelled:
+    """A row that a kernel stands for."""
+
+    kernels: Callable[[], Any]  # -> JITKernel, or a list of them that run one after the other
+    schedule: str  # one line: what is modelled
+    kind: str = 'scored'  # or 'bound'
+    clock: str = 'task'  # or 'kernel', 'block'
+    scalars: dict[str, int] = field(default_factory=dict)  # of symbolic sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A row without a model."""
+
+    reason: str
+
+
+Model = Callable[[Row], Modelled | Skip]
+_MODELS: dict[str, Model] = {}
+
+
+def models(*categories: str) -> Callable[[Model], Model]:
+    """Registers a function for the rows of these categories."""
+
+    def register(model: Model) -> Model:
+        for name in categories:
+            if _MODELS.setdefault(name, model) is not model:
+                raise ValueError(f'two models for the rows of {name}: {_MODELS[name].__module__} and {model.__module__}')
+        return model
+
+    return register
+
+
+def find(row: Row) -> Modelled | Skip:
+    """The model of a row."""
+    for module in MODULES:
+        importlib.import_module(f'{__package__}.{module}')
+    exact = _MODELS.get(row.cat)
+    if exact is not None:
+        return exact(row)
+    for name, model in _MODELS.items():
+        if name.endswith('*') and row.cat.startswith(name[:-1]):
+            return model(row)
+    return Skip('no kernel of this category is modelled')
