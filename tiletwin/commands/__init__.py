@@ -1,0 +1,1 @@
+"""One module a command: `ABOUT`, `options(parser)` and `run(args) -> exit status`."""
