@@ -15,6 +15,7 @@ from .ir.nodes import Program
 from .backends.gaps import blame, changed_meaning
 from .backends.pass_config_keys import PassConfigKey
 from .backends.profiler import Profiler, TensorSupplyType
+from .backends.shapes import bind_shapes, is_meta
 from .passes.context import KEYS, PROFILES, PassWarning
 from .sanitize.findings import Verdict
 from .sim.options import Options
@@ -150,21 +151,43 @@ class JITKernel:
         return self.launch_record
 
     def __call__(self, *args: Any, stream: int = -1):
-        """Inputs in parameter order; one tensor, or a list of the outputs in the order of out_idx."""
+        """Inputs in parameter order; one tensor, or a list of the outputs in the order of out_idx.
+
+        With meta tensors nothing is computed: the launch is timed and judged, and the outputs are meta tensors.
+        """
         import torch
 
         # Modes the caller has on torch, such as a default device, are not for the simulator's own arithmetic.
         with torch._C.DisableTorchFunction():
-            bound = self.convention.bind(args, strict_shapes(), unchecked_calls())
-            self.launch(bound)
+            if any(map(is_meta, args)):
+                bound = bind_shapes(self.convention, args, {}, strict_shapes(), unchecked_calls())
+                self.launch(bound, data=False)
+            else:
+                bound = self.convention.bind(args, strict_shapes(), unchecked_calls())
+                self.launch(bound)
         return bound.results[0] if len(bound.results) == 1 else bound.results
 
-    def launch(self, bound: Bound) -> Launch:
-        from .backends.simulator import simulate
+    def time(self, *args: Any, **sizes: int | float) -> Launch:
+        """Modelled time and hazards of a call, without data: nothing is allocated and nothing is computed.
 
-        options = Options(chip=self.platform.lower(), target=self.target, sanitize=sanitizing())
-        record = simulate(self.program, bound.tensors, bound.scalars, options, bound.poisoned)
-        behind = give_back(bound.short)
+        `args` are those of a call, with a shape or a meta tensor in place of any tensor: `kernel.time((8192, 8192), (8192, 8192))`.
+        Without them the inputs have their declared shapes; `sizes` then names symbolic dimensions and scalar parameters:
+        `kernel.time(M=8192)`. A kernel whose control flow reads tensors is refused with the line that does.
+        """
+        import torch
+
+        with torch._C.DisableTorchFunction():
+            return self.launch(bind_shapes(self.convention, args, sizes, strict_shapes(), unchecked_calls()), data=False)
+
+    def launch(self, bound: Bound, data: bool = True) -> Launch:
+        from .backends.simulator import clock, simulate
+
+        options = Options(chip=self.platform.lower(), target=self.target, sanitize=sanitizing(), data=data)
+        if data:
+            record = simulate(self.program, bound.tensors, bound.scalars, options, bound.poisoned)
+        else:
+            record = clock(self.program, bound.scalars, options.chip, options.target, options.sanitize, bound.poisoned)
+        behind = give_back(bound.short) if data else []
         extra = doubts(self.source) + tuple(written_behind(self.program, name, *bound.short[name]) for name in behind)
         if options.sanitize and self.profile == 'fork' and any(self.pass_configs.get(k) for k in KEYS):
             record.verdict = blame(Verdict(record.verdict.findings + changed_meaning(self.pass_warnings)), lambda: self.sound_verdict(bound))

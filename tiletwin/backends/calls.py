@@ -55,7 +55,9 @@ def lengthened(t: 'torch.Tensor', shape: tuple[int, ...]) -> 'torch.Tensor':
     """Memory of the declared shape that starts with the elements of `t`."""
     import torch
 
-    whole = torch.empty(shape, dtype=t.dtype)
+    whole = torch.empty(shape, dtype=t.dtype, device=t.device)
+    if t.is_meta:
+        return whole
     poison(whole.view(-1)[t.numel():])
     whole.view(-1)[:t.numel()] = t.view(-1)
     return whole
@@ -132,8 +134,11 @@ class Convention:
 
     # ---- binding -----------------------------------------------------------------------------------------------------
 
-    def bind(self, args: tuple, strict_shapes: bool = True, unchecked: bool = False) -> Bound:
-        """`strict_shapes` off takes larger tensors; `unchecked` takes what the runtime takes, which compares no shapes at all."""
+    def bind(self, args: tuple, strict_shapes: bool = True, unchecked: bool = False, data: bool = True) -> Bound:
+        """`strict_shapes` off takes larger tensors; `unchecked` takes what the runtime takes, which compares no shapes at all.
+
+        Without `data` the tensors are meta tensors, and so are those made for the call.
+        """
         named = [p if isinstance(p, str) else p.name for p in self.program.params]
         if unchecked:
             # The runtime takes what it needs and never looks at the rest.
@@ -152,7 +157,8 @@ class Convention:
                 tensors[p] = self._tensor(position, self.program.buffers[p], value, not unchecked)
             else:
                 scalars[p.name] = self._scalar(p, value)
-        self._same_device(tensors)
+        if data:
+            self._same_device(tensors)
         self._solve(tensors, scalars)
         short = {}
         for name, t in tensors.items():

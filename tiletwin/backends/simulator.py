@@ -7,6 +7,7 @@ from collections import OrderedDict
 
 import torch
 
+from ..errors import UnsupportedError
 from ..ir.nodes import Program
 from ..machine.chip import chip as chip_of
 from ..passes.addresses import peak
@@ -70,6 +71,19 @@ class Simulator:
         if rewritten:
             found.findings = found.checker.findings(self.same_value(rewritten, tensors, before, poisoned))
         wall['data'] = wall.get('data', 0.0) + time.perf_counter() - start
+        return self.record(found, prints, wall)
+
+    def clock(self, poisoned: frozenset[str]) -> Launch:
+        if self.data_first:
+            steering = self.analyser.issuer.depends_on_data
+            raise UnsupportedError(f'{self.source.name} cannot be timed without data', where=steering.span,
+                                   why='a value this line reads from a tensor steers control flow, addresses or flags',
+                                   instead='a run with data (tiletwin check, tiletwin run, or a call with tensors), or a kernel whose loops follow from the shapes')
+        start = time.perf_counter()
+        found = self.analysis(poisoned, None)
+        return self.record(found, [], {'analysis': time.perf_counter() - start})
+
+    def record(self, found: Analysis, prints: list[str], wall: dict[str, float]) -> Launch:
         return Launch(self.source, self.chip.name, self.target, found.blocks, found.streams, found.cycles, self.chip.microseconds(found.cycles),
                       Verdict(found.findings), peak(self.program), found.gm_read, found.gm_written, count_syncs(self.source), prints, wall)
 
@@ -93,16 +107,33 @@ def _poison(tensors: dict, names: frozenset[str]) -> None:
             t.view(torch.uint8).fill_(0xA5)
 
 
-def simulate(program: Program, tensors: dict, scalars: dict[str, int | float], options: Options, poisoned: frozenset[str] = frozenset()) -> Launch:
-    """Runs a lowered Program; outputs are written into `tensors`."""
-    key = (id(program), tuple(sorted(scalars.items())), options.chip, options.target, options.sanitize)
+def _simulator(program: Program, scalars: dict[str, int | float], chip: str, target: str, sanitize: bool) -> Simulator:
+    key = (id(program), tuple(sorted(scalars.items())), chip, target, sanitize)
     simulator = _simulators.get(key)
     if simulator is None or simulator.source is not program:
-        simulator = _simulators[key] = Simulator(program, scalars, options.chip, options.target, options.sanitize)
+        simulator = _simulators[key] = Simulator(program, scalars, chip, target, sanitize)
     _simulators.move_to_end(key)
     while len(_simulators) > _KEEP:
         _simulators.popitem(last=False)
-    return simulator.launch(tensors, poisoned, options)
+    return simulator
+
+
+def simulate(program: Program, tensors: dict, scalars: dict[str, int | float], options: Options, poisoned: frozenset[str] = frozenset()) -> Launch:
+    """Runs a lowered Program; outputs are written into `tensors`."""
+    return _simulator(program, scalars, options.chip, options.target, options.sanitize).launch(tensors, poisoned, options)
+
+
+def clock(program: Program, scalars: dict[str, int | float], chip: str, target: str = 'ascendc', sanitize: bool = True,
+          poisoned: frozenset[str] = frozenset()) -> Launch:
+    """Time and hazards of a lowered Program on one chip; no tensor exists and none is written.
+
+    `scalars` holds the values of symbolic dimensions and scalar parameters by name, `poisoned` the tensors the launch allocates empty
+    (outputs and workspaces). A race in which all writers may store one value stays an error: only data could tell. Programs
+    whose control flow reads tensors are refused with the line. From a compiled kernel: `kernel.time(*shapes)`; from an operator:
+    `operator(name).time(sizes)`.
+    """
+    automatic = frozenset(program.attrs.get('auto_gm', ()))
+    return _simulator(program, scalars, chip_of(chip).name, target, sanitize).clock(poisoned | automatic)
 
 
 def judge(program: Program, scalars: dict[str, int | float], chip: str, target: str, poisoned: frozenset[str]) -> Verdict | None:

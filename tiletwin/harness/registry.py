@@ -136,6 +136,24 @@ class Operator:
             outputs = kernel(*tensors)
         return tuple(outputs) if isinstance(outputs, (list, tuple)) else (outputs,), launches
 
+    def time(self, sizes: dict[str, int], dtypes: tuple[str, ...] = (), mode: str = 'expert', arch: str = 'a3', **attributes: Any) -> list['Launch']:
+        """The launches of a call with inputs of these sizes, timed and judged without data: no tensor of the call has memory.
+
+        `sizes` names every dimension of the contract. An operator whose control flow reads its inputs is refused with the line that does.
+        """
+        import torch
+
+        for name in {d for op in self.variant.inputs for d in op.dims} - set(sizes):
+            raise CallError(f'{self.name}: no size for the dimension {name}', instead=', '.join(f'{n}=...' for n in self.dims))
+        dtypes = dtypes or tuple(op.dtypes[0] for op in self.variant.inputs)
+        inputs = [torch.empty([sizes[d] for d in op.dims], dtype=getattr(torch, t), device='meta') for op, t in zip(self.variant.inputs, dtypes)]
+        return self.launch(tuple(inputs), attributes, mode, chip_of(arch).name)[1]
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """Names of the dimensions of the inputs, in order."""
+        return tuple(dict.fromkeys(d for op in self.variant.inputs for d in op.dims))
+
     def run_case(self, case: Case, mode: str = 'expert', arch: str = 'a3') -> CaseResult:
         arch = chip_of(arch).name
         inputs = self.variant.make_inputs(case)
