@@ -15,7 +15,7 @@ from .ir.nodes import Program
 from .backends.gaps import blame, changed_meaning
 from .backends.pass_config_keys import PassConfigKey
 from .backends.profiler import Profiler, TensorSupplyType
-from .backends.shapes import bind_shapes, is_meta
+from .backends.shapes import bind_shapes, only_shapes
 from .passes.context import KEYS, PROFILES, PassWarning
 from .sanitize.findings import Verdict
 from .sim.options import Options
@@ -159,7 +159,7 @@ class JITKernel:
 
         # Modes the caller has on torch, such as a default device, are not for the simulator's own arithmetic.
         with torch._C.DisableTorchFunction():
-            if any(map(is_meta, args)):
+            if only_shapes(args):
                 bound = bind_shapes(self.convention, args, {}, strict_shapes(), unchecked_calls())
                 self.launch(bound, data=False)
             else:

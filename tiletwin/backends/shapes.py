@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     import torch
 
 
-def is_meta(value: Any) -> bool:
-    """A tensor without memory: torch's own way to hand over a shape."""
-    return getattr(value, 'is_meta', False)
+def only_shapes(args: tuple) -> bool:
+    """Whether the tensors of a call have no memory: torch's own way to hand over shapes."""
+    found = [a.is_meta for a in args if hasattr(a, 'is_meta')]
+    return bool(found) and all(found)
 
 
 def bind_shapes(convention: Convention, args: tuple, sizes: Mapping[str, int | float], strict_shapes: bool = True, unchecked: bool = False) -> Bound:
