@@ -80,3 +80,12 @@ def test_output_is_the_same_every_time(operators, capsys, form):
         main(['compare', 'both', 'racy', *form])
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize('command, note', [('compare clean both mixed', '2 of 4 done'), ('check clean clean both', '4 of 5 done')])
+def test_an_interrupt_prints_what_is_finished_and_exits_with_2(operators, capsys, monkeypatch, command, note):
+    monkeypatch.setattr(operators['both'], 'run_case', lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert main(command.split()) == 2
+    done = capsys.readouterr()
+    assert 'clean' in done.out and not operators['mixed'].ran
+    assert done.err == f'tiletwin: interrupted: {note}\n'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from .common import CLEAN, FOUND, document, gather_results, kernel_options
+from .common import CLEAN, FOUND, document, ended, gather_results, kernel_options
 
 if TYPE_CHECKING:
     from ..harness.gather import Result
@@ -22,8 +22,9 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    results = gather_results(args)
-    status = _status(results, args.strict)
+    done = gather_results(args)
+    results = list(done)
+    status = ended(done, _status(results, args.strict))
     if args.json:
         document('check', status=status, results=[_json(r) for r in results])
     else:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CallError, EnvironmentError_
 
 if TYPE_CHECKING:
-    from ..harness.gather import Result
+    from ..harness.progress import Done
 
 CLEAN, FOUND, USAGE = 0, 1, 2
 FORMAT = 1  # of the JSON documents; grows when a key changes its meaning
@@ -32,7 +33,14 @@ def document(command: str, **parts: Any) -> None:
     print(json.dumps({'format': FORMAT, 'command': command, **parts}, indent=1))
 
 
-def gather_results(args: argparse.Namespace, first_only: bool = False) -> list['Result']:
+def ended(done: 'Done', status: int) -> int:
+    """The exit status of a command that may have been interrupted; what was finished is printed all the same."""
+    if done.left:
+        print(f'tiletwin: {done.note}', file=sys.stderr)
+    return USAGE if done.left else status
+
+
+def gather_results(args: argparse.Namespace, first_only: bool = False) -> 'Done':
     from ..harness.gather import Request, gather
 
     return gather(Request(tuple(args.what), args.arch, args.mode, args.case, first_only, getattr(args, 'slow', False),
@@ -43,7 +51,10 @@ def launched(args: argparse.Namespace) -> list:
     """Launches of an operator's first case, or of the case named; every launch of a script."""
     if args.arch == 'all' or args.what == ['all']:
         raise EnvironmentError_(f'{args.command} takes one kernel at a time', instead='an operator or a file, and --arch a2, a3 or a5')
-    (result,) = gather_results(args, first_only=True)
+    done = gather_results(args, first_only=True)
+    if done.left:
+        raise KeyboardInterrupt
+    (result,) = done
     if result.refusal is not None:
         raise result.refusal
     if not result.launches:

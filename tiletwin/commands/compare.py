@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ..errors import EnvironmentError_
-from .common import CLEAN, FOUND, document, json_option
+from .common import CLEAN, FOUND, document, ended, json_option
 
 ABOUT = 'run the modes of operators on the same cases and lay them side by side'
 
@@ -33,8 +33,9 @@ def run(args: argparse.Namespace) -> int:
         raise EnvironmentError_(f'--mode {args.mode}', instead='developer, expert or developer,expert')
     if args.all == bool(args.what):
         raise EnvironmentError_('compare takes operators, or --all', instead='`tiletwin compare softmax`, or `tiletwin compare --all`')
-    found = list(comparisons(Request(('all',) if args.all else tuple(args.what), modes, args.arch, args.case, args.slow)))
-    status = FOUND if any(c.problems or args.strict and c.missing for c in found) else CLEAN
+    done = comparisons(Request(('all',) if args.all else tuple(args.what), modes, args.arch, args.case, args.slow))
+    found = list(done)
+    status = ended(done, FOUND if any(c.problems or args.strict and c.missing for c in found) else CLEAN)
     full = not args.all
     if args.json:
         document('compare', status=status, comparisons=[comparison(c) for c in found])

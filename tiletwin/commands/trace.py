@@ -14,7 +14,7 @@ ABOUT = 'write the modelled timeline of the longest launch as Chrome JSON'
 def options(parser: argparse.ArgumentParser) -> None:
     kernel_options(parser)
     parser.add_argument('what', nargs=1, metavar='OP|FILE', help='an operator (its first case) or a Python file')
-    parser.add_argument('-o', '--output', default='parser.json', metavar='FILE', help='default parser.json')
+    parser.add_argument('-o', '--output', default='trace.json', metavar='FILE', help='default trace.json')
 
 
 def run(args: argparse.Namespace) -> int:

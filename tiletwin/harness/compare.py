@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterator, Sequence
+from typing import Any, Sequence
 
 from ..errors import EnvironmentError_, TileTwinError
 from ..machine.chip import CHIPS, chip as chip_of
 from ..sanitize.findings import Finding, Verdict
 from .cost import Cost, cost
-from .gather import DEFAULT_CHIP, operators_named, progress
+from .gather import DEFAULT_CHIP, operators_named
 from .precision import Comparison as Numbers, policy
+from .progress import Done, work_through
 
 MODES = ('developer', 'expert')  # left to right: the first draft and its twin
 
@@ -146,14 +147,11 @@ def _twins(rule: str, outputs: dict[str, tuple]) -> Twins | None:
     return Twins((first, second), rule, {n: policy(rule).compare(x, y) for n, x, y in zip(names, a, b, strict=True)})
 
 
-def comparisons(request: Request) -> Iterator[Comparison]:
+def comparisons(request: Request) -> Done[tuple, Comparison]:
     """Every case the request names, one after the other; all names are checked before anything runs."""
     jobs = [(op, chip, case) for name in request.names for op in operators_named(name)
             for chip in _chips(op, request) for case in _cases(op, chip, request)]
-    for i, (op, chip, case) in enumerate(jobs):
-        progress(f'{op.name} on {chip}: {case.name}, {i + 1} of {len(jobs)}')
-        yield compare(op, case, chip, request.modes)
-    progress('')
+    return work_through(jobs, lambda job: compare(job[0], job[2], job[1], request.modes), lambda job: f'{job[0].name} on {job[1]}: {job[2].name}')
 
 
 def _chips(operator: Any, request: Request) -> tuple[str, ...]:

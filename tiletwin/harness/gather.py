@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 from ..errors import EnvironmentError_, TileTwinError
 from ..machine.chip import CHIPS, chip as chip_of
 from ..sim.result import Launch
+from .progress import Done, work_through
 
 DEFAULT_CHIP = 'a3'
 
@@ -56,6 +58,12 @@ class Result:
         return f'{self.name} {self.case}'.rstrip()
 
 
+@dataclass(frozen=True)
+class Job:
+    name: str
+    run: Callable[[], Result]
+
+
 def usage(what: str, instead: str) -> EnvironmentError_:
     return EnvironmentError_(what, instead=instead)
 
@@ -64,23 +72,21 @@ def is_file(name: str) -> bool:
     return name.endswith('.py') or '/' in name
 
 
-def gather(request: Request) -> list[Result]:
+def gather(request: Request) -> Done[Job, Result]:
     """Everything the request names, run. All names are checked before anything runs."""
     chips = request.chips
     plan: list[Any] = [item for name in request.names for item in ([_file(name)] if is_file(name) else operators_named(name))]
-    jobs = [(item, chip, _wanted(item, chip, request)) for item in plan for chip in chips]
-    out: list[Result] = []
+    jobs = [job for item in plan for chip in chips for job in _jobs(item, chip, request)]
     with _target(request.target):
-        for item, chip, wanted in jobs:
-            if isinstance(item, Path):
-                out.append(_run_file(item, chip if request.arch else None, request.quiet))
-                continue
-            cases, reason = wanted
-            out += [_run_case(item, case, chip, request.mode, f'{i + 1} of {len(cases)}') for i, case in enumerate(cases)]
-            if reason:
-                out.append(Result(item.name, chip, mode=request.mode, skipped=reason))
-    progress('')
-    return out
+        return work_through(jobs, lambda job: job.run(), lambda job: job.name)
+
+
+def _jobs(item: Any, chip: str, request: Request) -> list[Job]:
+    if isinstance(item, Path):
+        return [Job(str(item), lambda: _run_file(item, chip if request.arch else None, request.quiet))]
+    cases, reason = _wanted(item, chip, request)
+    jobs = [Job(f'{item.name} on {chip}: {case.name}', functools.partial(_run_case, item, case, chip, request.mode)) for case in cases]
+    return jobs + [Job(item.name, lambda: Result(item.name, chip, mode=request.mode, skipped=reason))] * bool(reason)
 
 
 @contextlib.contextmanager
@@ -145,14 +151,7 @@ def _wanted(item: Any, chip: str, request: Request) -> tuple[Sequence[Any], str]
     return quick, '; '.join(parts)
 
 
-def progress(text: str) -> None:
-    """One line that overwrites itself, on terminals only."""
-    if sys.stderr.isatty():
-        print(f'\r\033[K{text}', end='', file=sys.stderr, flush=True)
-
-
-def _run_case(operator: Any, case: Any, chip: str, mode: str, place: str) -> Result:
-    progress(f'{operator.name} on {chip}: case {place}')
+def _run_case(operator: Any, case: Any, chip: str, mode: str) -> Result:
     result = Result(operator.name, chip, case.name, mode)
     try:
         ran = operator.run_case(case, mode, chip)
@@ -167,7 +166,6 @@ def _run_case(operator: Any, case: Any, chip: str, mode: str, place: str) -> Res
 def _run_file(path: Path, chip: str | None, quiet: bool) -> Result:
     from .script import run_script
 
-    progress(f'{path}')
     with contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
         ran = run_script(path, chip)
     return Result(str(path), chip or '', ok=not ran.failure and ran.refusal is None, message=ran.failure, launches=ran.launches, refusal=ran.refusal)
