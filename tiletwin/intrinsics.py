@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from .language.layout import make_col_major_layout, make_nz_layout, make_zn_layout
+from .installed import FORK, tilelang_kind
+
+if tilelang_kind() == FORK:
+    from tilelang.intrinsics import make_col_major_layout, make_nz_layout, make_zn_layout
+else:
+    from .language.layout import make_col_major_layout, make_nz_layout, make_zn_layout
 
 __all__ = ['make_col_major_layout', 'make_nz_layout', 'make_zn_layout']

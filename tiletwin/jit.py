@@ -1,20 +1,23 @@
-"""`jit` and `compile`: from a factory to a callable kernel on the simulator (dialect 1)."""
+"""`jit` and `compile`: from a factory to a callable kernel on the backend in force, by default the simulator (dialect 1)."""
 
 from __future__ import annotations
 
 import functools
 import os
+import sys
 import warnings
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator
 
 from .backends.calls import Bound, Convention, KernelParam, give_back
+from .backends.choose import backend
 from .backends.doubts import doubts, written_behind
 from .errors import DialectError, DialectTypeError, EnvironmentError_, KernelWarning, TileTwinError, UnsupportedError
 from .ir.nodes import Program
 from .backends.gaps import blame, changed_meaning
 from .backends.pass_config_keys import PassConfigKey
 from .backends.profiler import Profiler, TensorSupplyType
+from .backends.protocol import CompileOptions
 from .backends.shapes import bind_shapes, only_shapes
 from .passes.context import KEYS, PROFILES, PassWarning
 from .sanitize.findings import Verdict
@@ -109,6 +112,18 @@ def sanitizing() -> bool:
     return os.environ.get('TILETWIN_SANITIZE', '1') != '0'
 
 
+def _frames_inside() -> int:
+    """Frames of this package above the caller's: a warning belongs to the line that asked for the kernel."""
+    frame, count = sys._getframe(1), 0
+    while frame is not None and frame.f_globals.get('__name__', '').startswith('tiletwin.'):
+        frame, count = frame.f_back, count + 1
+    return count
+
+
+def _note(w: PassWarning) -> str:
+    return w.message + (f' ({w.where})' if w.where else '')
+
+
 class JITKernel:
     """A compiled kernel. Calling it launches on the simulator; `launch_record` judges the last call."""
 
@@ -143,7 +158,7 @@ class JITKernel:
         lowered = self.lowering.lower(warnings=found)
         self.pass_warnings = found
         for w in found:
-            warnings.warn(f'{program.name}: {w.message}' + (f' ({w.where})' if w.where else ''), KernelWarning, stacklevel=5)
+            warnings.warn(f'{program.name}: {_note(w)}', KernelWarning, stacklevel=_frames_inside() + 1)
         return lowered
 
     @property
@@ -193,7 +208,7 @@ class JITKernel:
             record.verdict = blame(Verdict(record.verdict.findings + changed_meaning(self.pass_warnings)), lambda: self.sound_verdict(bound))
         if extra and options.sanitize:
             record.verdict = Verdict(record.verdict.findings + extra)
-        record.lowering = self.lowering
+        record.lowering, record.notes = self.lowering, tuple(map(_note, self.pass_warnings))
         self.launch_record = record
         for callback in list(on_launch):
             callback(record)
@@ -249,20 +264,24 @@ class JITKernel:
 
 def compile(func: Any, out_idx: Any = None, workspace_idx: Any = None, execution_backend: str = 'cython', target: str = 'auto',
             target_host: Any = None,
-            platform: str = 'auto', verbose: bool = False, pass_configs: dict | None = None) -> JITKernel:
-    """A kernel from a prim_func."""
+            platform: str = 'auto', verbose: bool = False, pass_configs: dict | None = None) -> Any:
+    """A kernel from a prim_func, for the backend in force: a JITKernel of the simulator, or the fork's own."""
     if not isinstance(func, Program) and not _is_prim_func(func):
         raise DialectTypeError(f'compile takes a prim_func, got {func!r}', instead='compile(factory(...)), or @jit on the factory')
-    return JITKernel(func, out_idx, workspace_idx, target, platform, pass_configs, verbose)
+    return backend().compile(func, CompileOptions(out_idx, workspace_idx, target, target_host, platform, execution_backend, verbose, pass_configs))
+
+
+def simulated_compile(func: Any, options: CompileOptions) -> JITKernel:
+    return JITKernel(func, options.out_idx, options.workspace_idx, options.target, options.platform, options.pass_configs, options.verbose)
 
 
 class _Factory:
     """A decorated factory: calls are memoised per arguments, platform included."""
 
-    def __init__(self, func: Callable, options: dict[str, Any], debug_root_path: str | None):
+    def __init__(self, func: Callable, options: CompileOptions):
         functools.update_wrapper(self, func)
-        self.func, self.options, self.debug_root_path = func, options, debug_root_path
-        self.out_idx, self.target, self.pass_configs = options['out_idx'], options['target'], options['pass_configs']
+        self.func, self.options = func, options
+        self.out_idx, self.target, self.pass_configs = options.out_idx, options.target, options.pass_configs
         self.kernels: dict[Any, JITKernel] = {}
 
     @property
@@ -274,7 +293,7 @@ class _Factory:
         kwargs = {**kwargs, **tuned}
         # 1, 1.0 and True are equal to Python but make different kernels.
         typed = (tuple((type(a), a) for a in args), tuple((k, type(v), v) for k, v in sorted(kwargs.items())))
-        key = (typed, determine_platform(self.options['platform']), _target(self.options['target']))
+        key = (typed, determine_platform(self.options.platform), _target(self.options.target))
         try:
             found = self.kernels.get(key)
         except TypeError:
@@ -291,10 +310,10 @@ class _Factory:
         if isinstance(made, JITKernel) or not _is_prim_func(made):
             raise DialectTypeError(f'{self.func.__name__} returned {type(made).__name__}', why='a factory returns the prim_func it defines',
                                    instead='return main')
-        kernel = JITKernel(made, **self.options)
-        if self.debug_root_path is not None:
-            os.makedirs(self.debug_root_path, exist_ok=True)
-            with open(os.path.join(self.debug_root_path, f'tilelang_jit_program_{kernel.program.name}.txt'), 'w', encoding='utf-8') as f:
+        kernel, folder = simulated_compile(made, self.options), self.options.debug_root_path
+        if folder is not None:
+            os.makedirs(folder, exist_ok=True)
+            with open(os.path.join(folder, f'tilelang_jit_program_{kernel.program.name}.txt'), 'w', encoding='utf-8') as f:
                 f.write(kernel.get_kernel_source())
         return kernel
 
@@ -315,15 +334,16 @@ def _is_prim_func(value: Any) -> bool:
 def jit(func: Callable | None = None, *, out_idx: Any = None, workspace_idx: Any = None, target: str = 'auto', target_host: Any = None,
         platform: str = 'auto',
         execution_backend: str = 'cython', verbose: bool = False, pass_configs: dict | None = None, debug_root_path: str | None = None):
-    """Decorator of a factory that returns a prim_func."""
-    options = {'out_idx': out_idx, 'workspace_idx': workspace_idx, 'target': target, 'platform': platform, 'pass_configs': pass_configs,
-               'verbose': verbose}
+    """Decorator of a factory that returns a prim_func, for the backend in force."""
+    options = CompileOptions(out_idx, workspace_idx, target, target_host, platform, execution_backend, verbose, pass_configs, debug_root_path)
     _target(target)
     _configs(pass_configs)
-    if func is None:
-        return functools.partial(_Factory, options=options, debug_root_path=debug_root_path)
     if _is_prim_func(func):
         raise DialectError('jit on a prim_func', why='it decorates the factory, which returns the prim_func', instead='tiletwin.compile(prim_func)')
-    if not callable(func):
+    if func is not None and not callable(func):
         raise DialectTypeError(f'jit on {func!r}', why='it decorates a function')
-    return _Factory(func, options, debug_root_path)
+    return backend().jit(func, options)
+
+
+def simulated_jit(func: Callable | None, options: CompileOptions) -> Any:
+    return functools.partial(_Factory, options=options) if func is None else _Factory(func, options)
