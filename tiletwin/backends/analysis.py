@@ -13,8 +13,9 @@ from ..sanitize.checker import Checker
 from ..sanitize.findings import Finding
 from ..sim.access import Geometry, evaluate
 from ..sim.issue import Group, Issuer
+from ..sim.pipes import CoreState
 from ..sim.result import CORES, Arrow, Slice, Stream, Timeline
-from ..sim.schedule import Outcome, Schedule
+from ..sim.schedule import Outcome, Schedule, flag_name
 from ..sim.steps import Expanded, Expander
 
 
@@ -137,14 +138,21 @@ class Analyser:
         busy = {(c.name, PIPES[p]): c.busy[p] for c in out.cores if c.index in mine for p in range(len(PIPES)) if c.busy[p]}
         statics = self.issuer.statics
 
+        def set_span(setter):
+            # A cross flag also says which core set it.
+            event = setter[1] if isinstance(setter[0], CoreState) else setter
+            return statics[event[0][0]].span
+
         def build():
             slices, position = [], {}
-            for i, (core, p, start, end, step, event, kind) in enumerate(out.slices):
+            for i, (core, p, start, end, step, event, kind, issued, setter) in enumerate(out.slices):
                 if core in mine:
                     position[i] = len(slices)
                     static = statics[event[0][0]]
                     loop = ', '.join(f'{n}={v}' for n, v in zip(static.loops, event[1]))
-                    slices.append(Slice(mine[core], PIPES[p], start, end, step.op, static.span, loop, kind, step.gm_read + step.gm_written))
+                    flag, set_at = (flag_name(step), set_span(setter)) if kind == 'wait' else ('', None)
+                    slices.append(Slice(mine[core], PIPES[p], start, end, step.op, static.span, loop, kind, step.gm_read + step.gm_written,
+                                        issued, flag, set_at))
             arrows = [Arrow(position[a], position[b], name) for a, b, name in out.arrows if a in position and b in position]
             return slices, arrows
 

@@ -62,7 +62,7 @@ class _Path:
             found.append(self.before[i])
         if s.core in self.scalar:
             found += self.latest(self.scalar[s.core], self.scalar_ends[s.core], time, i)
-        if s.kind == 'barrier' and s.core in self.work:
+        if s.kind == 'barrier' and s.pipe == 'S' and s.core in self.work:
             found += self.latest(self.work[s.core], self.work_ends[s.core], time, i)
         return max((j for j in found if j < i and self.slices[j].end <= time), key=lambda j: self.slices[j].end, default=None)
 

@@ -24,6 +24,9 @@ class Slice:
     loop: str = ''
     kind: str = 'op'  # 'op', 'wait' (pipe stalled on a flag), 'barrier'
     bytes: int = 0  # GM bytes moved
+    issued: float = 0.0  # when the scalar unit handed it to the pipe
+    flag: str = ''  # of a wait: 'MTE2->V 0' or 'cross 3'
+    set_at: Span | None = None  # of a wait: the statement that set the flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class Launch:
     syncs: dict[str, int] = field(default_factory=dict)  # kind -> count over the Program text
     prints: list[str] = field(default_factory=list)  # T.printf / T.dump_tensor output
     wall: dict[str, float] = field(default_factory=dict)  # seconds spent per stage of the simulator
+    notes: tuple[str, ...] = ()  # what the passes had to say about the kernel
     lowering: Any = None  # passes.pipeline.Lowering of the kernel, to look at its passes again
 
     @property

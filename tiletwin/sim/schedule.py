@@ -38,7 +38,7 @@ class Wait:
 
 @dataclass
 class Outcome:
-    """Raw timeline: slices are (core index, pipe, start, end, step, event, kind)."""
+    """Raw timeline: slices are (core index, pipe, start, end, step, event, kind, time of issue, event that set the flag waited for)."""
 
     cycles: float = 0.0
     slices: list = field(default_factory=list)
@@ -200,9 +200,9 @@ class Schedule:
         know = list(map(max, core.scalar_know, message.know))
         know[core.base + S] = core.count[S]
         core.scalar_know = know
-        index = self.slice(core, S, start, core.now, step, event, 'wait')
+        index = self.slice(core, S, start, core.now, step, event, 'wait', start, message.ref)
         if message.slice >= 0:
-            self.out.arrows.append((message.slice, index, _flag_name(step)))
+            self.out.arrows.append((message.slice, index, flag_name(step)))
 
     def sync_all(self, core: CoreState, step: Step, event: tuple) -> bool:
         if core not in self.arrived:
@@ -214,6 +214,7 @@ class Schedule:
             know = list(map(max, know, c.scalar_know))
         time = max(c.now for c in self.cores) + self.cost.sync_all(len(self.cores))
         for c in self.cores:
+            self.slice(c, S, c.now, time, c.pending[0], c.waiting, 'barrier')
             c.now, c.scalar_know = time, know
             if c is not core:
                 c.pending.popleft()
@@ -240,7 +241,7 @@ class Schedule:
                 core.free[p] = start + step.cycles
                 core.landed[p] = max(core.landed[p], core.free[p] + step.latency)
                 core.busy[p] += step.cycles
-                self.slice(core, p, start, core.free[p], step, q.event, 'op')
+                self.slice(core, p, start, core.free[p], step, q.event, 'op', q.issued)
             elif kind == 'wait' or kind == 'cwait':
                 message = self.take(core, step)
                 if message is None:
@@ -249,9 +250,9 @@ class Schedule:
                 core.know[p] = list(map(max, core.know[p], message.know))
                 core.free[p] = max(start, message.time) + self.flag_cycles
                 if message.time > start:
-                    self.slice(core, p, start, message.time, step, q.event, 'wait')
+                    self.slice(core, p, start, message.time, step, q.event, 'wait', q.issued, message.ref)
                 if message.slice >= 0:
-                    self.targets[core.index][p].append((message.slice, _flag_name(step)))
+                    self.targets[core.index][p].append((message.slice, flag_name(step)))
             elif kind == 'set':
                 core.free[p] = start + self.flag_cycles
                 self.post(core, step, q.event, max(core.free[p], core.landed[p]), self.finished(core, p))
@@ -260,6 +261,8 @@ class Schedule:
                 self.post_cross(core, step, q.event, max(start, core.landed[p]) + self.cost.cross_flag(), self.finished(core, p))
             elif kind == 'barrier':
                 core.know[p] = self.finished(core, p)
+                if core.landed[p] > start:
+                    self.slice(core, p, start, core.landed[p], step, q.event, 'barrier', q.issued)
                 core.free[p] = max(start, core.landed[p]) + self.cost.pipe_barrier(PIPES[p])
             queue.popleft()
             moved = True
@@ -278,9 +281,10 @@ class Schedule:
             queue = core.cross.get(step.ident)
         return queue.popleft() if queue else None
 
-    def slice(self, core: CoreState, p: int, start: float, end: float, step: Step, event: tuple, kind: str) -> int:
+    def slice(self, core: CoreState, p: int, start: float, end: float, step: Step, event: tuple, kind: str, issued: float | None = None,
+              setter: Any = None) -> int:
         index = self.newest[core.index][p] = len(self.out.slices)
-        self.out.slices.append((core.index, p, start, end, step, event, kind))
+        self.out.slices.append((core.index, p, start, end, step, event, kind, start if issued is None else issued, setter))
         if kind == 'op' and self.targets[core.index][p]:
             self.out.arrows += [(source, index, name) for source, name in self.targets[core.index][p]]
             self.targets[core.index][p] = []
@@ -340,7 +344,7 @@ class Schedule:
                 o.overflow(core, step, message.ref[1])
 
 
-def _flag_name(step: Step) -> str:
+def flag_name(step: Step) -> str:
     if step.kind == 'cwait':
         return f'cross {step.ident}'
     return f'{PIPES[step.other]}->{PIPES[step.pipe]} {step.ident}'
