@@ -8,10 +8,13 @@ from typing import Any, Sequence
 from ..errors import EnvironmentError_, TileTwinError
 from ..machine.chip import CHIPS, chip as chip_of
 from ..sanitize.findings import Finding, Verdict
+from .claims.claim import Shown
+from .contract import Waiver
 from .cost import Cost, cost
 from .gather import DEFAULT_CHIP, operators_named
 from .precision import Comparison as Numbers, policy
 from .progress import Done, work_through
+from .registry import CaseResult, quiet_kernels
 
 MODES = ('developer', 'expert')  # left to right: the first draft and its twin
 
@@ -29,6 +32,9 @@ class ModeResult:
     numbers: dict[str, Numbers] | None = None  # by output
     verdict: Verdict = Verdict()
     cost: Cost | None = None
+    shown: tuple[Shown, ...] = ()  # the claims of the contract on this case
+    waived: tuple[tuple[Waiver, int], ...] = ()  # with the number of findings each covers
+    notes: tuple[str, ...] = ()  # what the passes had to say about the kernel
 
     @property
     def ran(self) -> bool:
@@ -63,6 +69,7 @@ class Comparison:
     modes: tuple[ModeResult, ...]
     twins: Twins | None  # None unless two modes ran
     reviews: tuple[str, ...] = ()  # class words of review findings the contract accepts
+    waivers: tuple[Waiver, ...] = ()
 
     def of(self, mode: str) -> ModeResult | None:
         return next((m for m in self.modes if m.mode == mode), None)
@@ -80,7 +87,7 @@ class Comparison:
         return developer.cost.cycles / expert.cost.cycles if expert.cost.cycles else None
 
     def unaccepted(self, mode: ModeResult) -> list[Finding]:
-        return [f for f in mode.verdict.findings if f.severity != 'review' or f.word not in self.reviews]
+        return [f for f in mode.verdict.findings if not (f.severity == 'review' and f.word in self.reviews or any(w.covers(f) for w in self.waivers))]
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -95,6 +102,7 @@ class Comparison:
                 words = sorted({f'{f.severity}[{f.word}]' for f in self.unaccepted(m)})
                 if words:
                     found.append(f'{m.mode}: ' + ', '.join(words))
+                found += [f'{m.mode} does not show {s.text}' for s in m.shown if not s.ok]
         if self.twins and not self.twins.ok:
             first, second = self.twins.modes
             found += [f'{first} against {second}, {name}: {n.message}' for name, n in self.twins.numbers.items() if not n.ok]
@@ -125,18 +133,26 @@ def compare(operator: Any, case: Any, chip: str, modes: Sequence[str] = MODES) -
             results.append(ModeResult(mode, left_out=reason))
             continue
         try:
-            ran = operator.run_case(case, mode, chip)
+            with quiet_kernels():
+                ran = operator.run_case(case, mode, chip)
         except EnvironmentError_:
             raise
         except TileTwinError as refusal:
             results.append(ModeResult(mode, refusal=refusal))
             continue
         outputs[mode] = ran.outputs
-        findings = {f.id: f for launch in ran.launches for f in launch.verdict.findings}
-        results.append(ModeResult(mode, ok=ran.ok, message=ran.message, numbers=ran.metrics, verdict=Verdict(tuple(findings.values())),
-                                  cost=cost(ran.launches)))
+        results.append(_judged(mode, ran))
     variant = operator.variant
-    return Comparison(operator.name, case.name, case.purpose, chip, tuple(results), _twins(variant.twins, outputs), tuple(variant.reviews))
+    return Comparison(operator.name, case.name, case.purpose, chip, tuple(results), _twins(variant.twins, outputs), tuple(variant.reviews),
+                      variant.waivers)
+
+
+def _judged(mode: str, ran: CaseResult) -> ModeResult:
+    findings = tuple({f.id: f for launch in ran.launches for f in launch.verdict.findings}.values())
+    waived = tuple((w, n) for w in ran.variant.waivers if (n := sum(w.covers(f) for f in findings)))
+    notes = tuple(dict.fromkeys(note for launch in ran.launches for note in launch.notes))
+    return ModeResult(mode, ok=ran.ok, message=ran.message, numbers=ran.metrics, verdict=Verdict(findings), cost=cost(ran.launches),
+                      shown=ran.shown, waived=waived, notes=notes)
 
 
 def _twins(rule: str, outputs: dict[str, tuple]) -> Twins | None:

@@ -11,6 +11,8 @@ from ..errors import CallError
 if TYPE_CHECKING:
     import torch
 
+    from .claims.claim import Claim
+
 PURPOSES = ('minimum', 'source', 'tail', 'reuse', 'idle', 'uneven', 'heads')
 # What keeps a workspace slot of the developer form from being overwritten while it is read (operators.md C4.43).
 WAR_COVERS = ('', 'reverse_edge', 'single_shot', 'slots>=trips', 'hybrid_flag')
@@ -63,6 +65,22 @@ class Form:
 
     without: Mapping[str, str] = field(default_factory=dict)  # attribute -> why this form has no use for it
     skips: Mapping[str, str] = field(default_factory=dict)  # case -> why this form does not run it
+    # What this form refuses beyond the limits of the contract; raises CallError.
+    limits: Callable[[dict[str, int], dict[str, Any]], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A race between two vector instructions that the author vouches for: named, counted in every report, never hidden."""
+
+    name: str
+    ops: tuple[str, str]
+    tile: str
+    reason: str
+
+    def covers(self, finding: Any) -> bool:
+        sides = finding.sides
+        return finding.word == 'race' and all(s.pipe == 'V' and self.tile in s.region for s in sides) and {s.op for s in sides} == set(self.ops)
 
 
 @dataclass(frozen=True)
@@ -92,9 +110,13 @@ class Variant:
     # The reference in the storage precision, for policies that count the errors a processor makes as well.
     same_precision: Callable[..., tuple['torch.Tensor', ...]] | None = None
     reviews: Mapping[str, str] = field(default_factory=dict)  # class word of a review finding -> the reason it is accepted
+    waivers: tuple[Waiver, ...] = ()
     war_cover: str = ''
     fallback_reason: str = ''
     forms: Mapping[str, Form] = field(default_factory=dict)  # by mode, where a mode leaves something out
+    must_show: tuple['Claim', ...] = ()  # what the row asks for beyond right numbers
+    priority: str = 'P0'  # of the row
+    timed: tuple[Case, ...] = ()  # source shapes too large to be computed here: a benchmark times them without data
 
     def __post_init__(self):
         for name, allowed in (('war_cover', WAR_COVERS), ('fallback_reason', FALLBACKS)):
@@ -104,9 +126,18 @@ class Variant:
     def form(self, mode: str) -> Form:
         return self.forms.get(mode, Form())
 
+    def accepts(self, finding: Any) -> bool:
+        """Whether the contract gives a reason for a finding."""
+        return finding.severity == 'review' and finding.word in self.reviews or any(w.covers(finding) for w in self.waivers)
+
     @property
     def family(self) -> str:
         return self.name.split('.')[0]
+
+    @property
+    def bench_cases(self) -> tuple[Case, ...]:
+        """The source shapes of the row, as a benchmark times them: without data."""
+        return tuple(c for c in self.cases if c.purpose == 'source') + self.timed
 
     def make_inputs(self, case: Case) -> tuple['torch.Tensor', ...]:
         """The tensors of a case; the same for every mode, chip and run."""
@@ -127,7 +158,7 @@ class Variant:
                 raise CallError(f'{self.name} has no attribute {key!r}', instead='one of ' + ', '.join(self.attributes))
         return {**self.attributes, **given}
 
-    def bind(self, tensors: tuple[Any, ...], settings: dict[str, Any]) -> dict[str, int]:
+    def bind(self, tensors: tuple[Any, ...], settings: dict[str, Any], device: str = 'cpu') -> dict[str, int]:
         """Sizes of the named dimensions; refuses anything the contract does not cover."""
         import torch
 
@@ -144,8 +175,9 @@ class Variant:
             if found not in op.dtypes:
                 raise CallError(f'{self.name}: {op.name} is {found}', why='the contract covers ' + ', '.join(op.dtypes),
                                 instead=f'{op.name}.to(torch.{op.dtypes[0]})')
-            if x.device.type not in ('cpu', 'meta'):
-                raise CallError(f'{self.name}: {op.name} is on {x.device}', why='the simulator reads host memory', instead=f'{op.name}.cpu()')
+            if x.device.type not in (('cpu', 'meta') if device == 'cpu' else (device,)):
+                why = 'the simulator reads host memory' if device == 'cpu' else f'kernels run on the {device} here and read its memory'
+                raise CallError(f'{self.name}: {op.name} is on {x.device}', why=why, instead=f'{op.name}.{device}()')
             if not x.is_contiguous():
                 raise CallError(f'{self.name}: {op.name} is not contiguous', why='the kernel addresses it by its dense shape',
                                 instead=f'{op.name}.contiguous()')

@@ -8,12 +8,15 @@ import importlib.util
 import os
 import pkgutil
 import time
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Iterator
 
-from ..errors import CallError, EnvironmentError_
+from ..backends.choose import backend, simulated
+from ..backends.protocol import RUN, require
+from ..errors import CallError, EnvironmentError_, KernelWarning
 from ..machine.chip import chip as chip_of
 from .contract import Case, Variant
 from .precision import Comparison, policy
@@ -21,7 +24,9 @@ from .precision import Comparison, policy
 if TYPE_CHECKING:
     import torch
 
+    from ..sanitize.findings import Finding, Verdict
     from ..sim.result import Launch
+    from .claims.claim import Shown
 
 MODES = ('expert', 'developer')
 
@@ -36,32 +41,53 @@ class CaseResult:
     message: str
     metrics: dict[str, Comparison]  # by output
     seconds: float
-    outputs: tuple['torch.Tensor', ...] = ()
+    outputs: tuple['torch.Tensor', ...]
+    variant: Variant
+    mode: str
 
     @property
     def clean(self) -> bool:
         return all(launch.verdict.clean for launch in self.launches)
 
+    @property
+    def unaccepted(self) -> list['Finding']:
+        """Findings the contract gives no reason for."""
+        return [f for launch in self.launches for f in launch.verdict.findings if not self.variant.accepts(f)]
+
+    @functools.cached_property
+    def shown(self) -> tuple['Shown', ...]:
+        """The claims of the contract on this case."""
+        from .claims.claim import look
+
+        return look(self.variant.must_show, self.mode, self.case.name, self.launches)
+
 
 @dataclass(frozen=True)
 class Last:
-    """Verdict and modelled time of an operator's last call."""
+    """Verdict and modelled time of an operator's last call, over all its launches."""
 
-    launch: 'Launch'
+    launches: tuple['Launch', ...]
     mode: str
 
     @property
-    def verdict(self) -> Any:
-        return self.launch.verdict
+    def launch(self) -> 'Launch':
+        """The one that takes longest."""
+        return max(self.launches, key=lambda x: x.cycles)
+
+    @property
+    def verdict(self) -> 'Verdict':
+        from ..sanitize.findings import Verdict
+
+        return Verdict(tuple(f for x in self.launches for f in x.verdict.findings))
 
     @property
     def cycles(self) -> float:
-        return self.launch.cycles
+        return sum(x.cycles for x in self.launches)
 
     @property
     def microseconds(self) -> float:
         """Modelled."""
-        return self.launch.microseconds
+        return sum(x.microseconds for x in self.launches)
 
 
 @dataclass
@@ -111,30 +137,34 @@ class Operator:
         if cores is not None and (not isinstance(cores, int) or isinstance(cores, bool) or cores < 1):
             raise CallError(f'{self.name}: cores is {cores!r}', why='it is the number of blocks of the launch', instead='a positive int')
         self.refuse_left_out(settings, mode)
-        without = self.variant.form(mode).without
-        settings = {**settings, 'cores': cores or chip_of(arch).cube_cores}
+        form = self.variant.form(mode)
+        if form.limits is not None:
+            form.limits(sizes, settings)
+        settings = {**settings, 'cores': cores or backend().cores(arch)}
         arguments = (self.variant.arguments or (lambda s, a, _: {**s, **a}))(sizes, settings, dtypes)
-        arguments = {k: v for k, v in arguments.items() if k not in without}
+        arguments = {k: v for k, v in arguments.items() if k not in form.without}
         with platform(arch):
             return getattr(_module(mode, self.variant.family), self.variant.kernel)(**arguments)
 
-    def __call__(self, *tensors: 'torch.Tensor', mode: str = 'expert', arch: str = 'a3', **attributes: Any):
-        outputs, launches = self.launch(tensors, attributes, mode, chip_of(arch).name)
-        self.last = Last(launches[-1], mode)
+    def __call__(self, *tensors: 'torch.Tensor', mode: str = 'expert', arch: str | None = None, **attributes: Any):
+        outputs, launches = self.launch(tensors, attributes, mode, backend().chip(arch))
+        # Only a simulated launch has a verdict.
+        self.last = Last(tuple(launches), mode) if launches else None
         return outputs[0] if len(outputs) == 1 else outputs
 
     def launch(self, tensors: tuple[Any, ...], attributes: dict[str, Any], mode: str, arch: str) -> tuple[tuple, list['Launch']]:
         from ..jit import observe
 
+        on = backend()
+        require(on, RUN, self.name)
         settings = self.variant.settings(attributes)
         # Before the limits: they hold for the values of attributes a form does take.
         self.refuse_left_out(settings, mode)
-        sizes = self.variant.bind(tensors, settings)
+        sizes = self.variant.bind(tensors, settings, on.device)
         kernel = self.kernel(sizes, settings, tuple(str(x.dtype).removeprefix('torch.') for x in tensors), mode, arch)
         launches: list['Launch'] = []
         with platform(arch), observe(launches.append):
-            outputs = kernel(*tensors)
-        return tuple(outputs) if isinstance(outputs, (list, tuple)) else (outputs,), launches
+            return on.run(kernel, tensors), launches
 
     def time(self, sizes: dict[str, int], dtypes: tuple[str, ...] = (), mode: str = 'expert', arch: str = 'a3', **attributes: Any) -> list['Launch']:
         """The launches of a call with inputs of these sizes, timed and judged without data: no tensor of the call has memory.
@@ -143,6 +173,7 @@ class Operator:
         """
         import torch
 
+        simulated(f'timing {self.name} without data')
         for name in {d for op in self.variant.inputs for d in op.dims} - set(sizes):
             raise CallError(f'{self.name}: no size for the dimension {name}', instead=', '.join(f'{n}=...' for n in self.dims))
         dtypes = dtypes or tuple(op.dtypes[0] for op in self.variant.inputs)
@@ -155,12 +186,18 @@ class Operator:
         return tuple(dict.fromkeys(d for op in self.variant.inputs for d in op.dims))
 
     def run_case(self, case: Case, mode: str = 'expert', arch: str = 'a3') -> CaseResult:
+        simulated(f'the check of {self.name}')
         arch = chip_of(arch).name
         inputs = self.variant.make_inputs(case)
         before = [x.clone() for x in inputs]
         start = time.perf_counter()
         outputs, launches = self.launch(inputs, self.attributes_in(case, mode), mode, arch)
         seconds = time.perf_counter() - start
+        metrics, wrong = self.judge(case, before, inputs, outputs)
+        return CaseResult(case, launches, not wrong, '\n'.join(wrong), metrics, seconds, outputs, self.variant, mode)
+
+    def judge(self, case: Case, before: Any, inputs: Any, outputs: tuple) -> tuple[dict[str, Comparison], list[str]]:
+        """Outputs of a case against the reference of its inputs; what is wrong, as sentences."""
         settings = self.variant.settings(case.attributes)
         expected = self.variant.reference(*before, **settings)
         peers = self.variant.same_precision(*before, **settings) if self.variant.same_precision else (None,) * len(expected)
@@ -173,13 +210,21 @@ class Operator:
         for op, old, new in zip(self.variant.inputs, before, inputs):
             if not _same_bytes(old, new):
                 wrong.append(f'input {op.name} was written to')
-        return CaseResult(case, launches, not wrong, '\n'.join(wrong), metrics, seconds, outputs)
+        return metrics, wrong
 
 
 def _same_bytes(a: 'torch.Tensor', b: 'torch.Tensor') -> bool:
     import torch
 
     return torch.equal(a.view(torch.uint8) if a.dim() else a, b.view(torch.uint8) if b.dim() else b)
+
+
+@contextmanager
+def quiet_kernels() -> Iterator[None]:
+    """What the passes say about a kernel stands in the report, not on standard error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', KernelWarning)
+        yield
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict
 from typing import Any, Sequence
 
@@ -38,8 +39,10 @@ def _twins(c: Comparison) -> str:
 
 
 def level(c: Comparison, m: ModeResult) -> str:
-    """The verdict; 'accepted' when the contract gives a reason for every finding."""
-    return 'accepted' if m.verdict.level == 'review' and not c.unaccepted(m) else m.verdict.level
+    """The verdict; 'accepted' or 'waived' when the contract gives a reason for every finding."""
+    if m.verdict.clean or c.unaccepted(m):
+        return m.verdict.level
+    return 'waived' if m.waived else 'accepted'
 
 
 def _absence(m: ModeResult) -> str:
@@ -79,6 +82,8 @@ def details(c: Comparison) -> list[tuple[str, list[str]]]:
     if not ran:
         return []
     rows: list[tuple[str, list[str]]] = [('verdict', [level(c, m) for m in ran])]
+    if any(m.shown for m in ran):
+        rows.append(('claims shown', [f'{sum(s.ok for s in m.shown)} of {len(m.shown)}' for m in ran]))
     for output in ran[0].numbers:
         title = 'against the reference' + (f', {output}' if len(ran[0].numbers) > 1 else '')
         found = [m.numbers[output] for m in ran]
@@ -129,8 +134,27 @@ def outcome(found: Sequence[Comparison]) -> str:
     wrong = sum(bool(c.problems) for c in found)
     text = f'{len(found)} comparison{"" if len(found) == 1 else "s"}, {wrong or "none"} with a problem'
     text += ''.join(f'; {mode} is missing for {", ".join(names)}' for mode, names in missing.items())
-    left_out = {f'{c.operator} {c.case} in {m.mode} mode: {m.left_out}': None for c in found for m in c.modes if m.left_out}
-    return '\n'.join([*(f'left out: {reason}' for reason in left_out), text])
+    left_out = {f'left out: {c.operator} {c.case} in {m.mode} mode: {m.left_out}': None for c in found for m in c.modes if m.left_out}
+    return '\n'.join([*remarks(found), *left_out, text])
+
+
+def remarks(found: Sequence[Comparison]) -> list[str]:
+    """What the passes said about the kernels, and the findings a contract waives, each with its reason."""
+    notes: dict[tuple[str, str], list[str]] = {}
+    for c in found:
+        for m in c.modes:
+            for note in m.notes:
+                # One kernel says the same of every case, with other numbers.
+                notes.setdefault((f'{c.operator} in {m.mode} mode', re.sub(r'\d+', '', note)), []).append(f'{c.case}: {note}')
+    lines = [f'note: {who}, {said[0]}' + (f'; {len(said) - 1} more of this kind' if len(said) > 1 else '') for (who, _), said in notes.items()]
+    lines += [f'waived: {c.operator} {c.case} on {c.chip}, {m.mode}: {n} finding{"" if n == 1 else "s"} of {w.name}: {w.reason}'
+              for c in found for m in c.modes for w, n in m.waived]
+    return list(dict.fromkeys(lines))
+
+
+def claims(c: Comparison) -> list[str]:
+    """What each mode shows of what the row asks for."""
+    return [f'{m.mode} {"shows" if s.ok else "does NOT show"} {s.text}' for m in c.modes for s in m.shown]
 
 
 # -- terminal ------------------------------------------------------------------------------------------------------------
@@ -177,6 +201,8 @@ def print_details(console: Console, c: Comparison) -> None:
         table.add_row(Text(label, '' if cells else 'bold') if not cells else f'  {label}', *(Text(cell, _style(cell)) for cell in cells))
     console.print()
     console.print(table)
+    for line in claims(c):
+        console.print(line, soft_wrap=True, markup=False)
     console.print(f'{twins_text(c)}\n', soft_wrap=True)
 
 
@@ -194,7 +220,7 @@ def markdown(found: Sequence[Comparison], full: bool) -> str:
     if c is not None:
         modes = [m.mode for m in c.modes if m.ran]
         rows = [(label if cells else f'**{label}**', *(cells or [''] * len(modes))) for label, cells in details(c)]
-        lines += [f'#### {c.case}', '', *_markdown_table(('', *modes), rows, modes), '', twins_text(c), '']
+        lines += [f'#### {c.case}', '', *_markdown_table(('', *modes), rows, modes), '', *(f'* {line}' for line in claims(c)), '', twins_text(c), '']
     lines += [f'* {c.operator} {c.case} on {c.chip}: {problem}' for c in found for problem in c.problems]
     return '\n'.join([*lines, outcome(found)])
 
@@ -218,7 +244,9 @@ def _mode(c: Comparison, m: ModeResult) -> dict[str, Any]:
     modelled = asdict(m.cost)
     return {'mode': m.mode, 'missing': '', 'left_out': '', 'refusal': None, 'ok': m.ok, 'message': m.message, 'verdict': m.verdict.level,
             'accepted': not c.unaccepted(m), 'findings': [finding(f) for f in m.verdict.findings],
-            'numbers': {name: asdict(n) for name, n in m.numbers.items()}, 'cost': modelled}
+            'numbers': {name: asdict(n) for name, n in m.numbers.items()}, 'cost': modelled,
+            'shown': [{**asdict(s), 'ok': s.ok} for s in m.shown], 'notes': list(m.notes),
+            'waived': [{'name': w.name, 'reason': w.reason, 'findings': n} for w, n in m.waived]}
 
 
 def _twins_json(t: Twins) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Iterable
 from ...errors import EnvironmentError_
 from ...machine.chip import chip as chip_of
 from ..gather import is_file, operators_named
-from ..registry import operators, platform
+from ..registry import operators, platform, quiet_kernels
 from . import fork_names, fork_syntax, modes, programs
 from .finding import Lint
 from .source import Kernel, kernels, reachable
@@ -79,7 +79,7 @@ def lint_program(op: Any, mode: str) -> list[Lint]:
     variant = op.variant
     case = next(c for c in op.cases_in(mode) if not c.chips or chip in c.chips)
     dtypes = case.dtypes or tuple(o.dtypes[0] for o in variant.inputs)
-    with platform(chip_of(chip).name):
+    with platform(chip_of(chip).name), quiet_kernels():
         kernel = op.kernel(dict(case.sizes), variant.settings(op.attributes_in(case, mode)), dtypes, mode, chip)
     found: list[Lint] = []
     for one in getattr(kernel, 'kernels', (kernel,)):  # an operator of several launches says which
