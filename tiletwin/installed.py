@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import sys
@@ -80,10 +81,14 @@ def kind(folder: Path) -> str:
     return MIXED if fork and mainline else FORK if fork else MAINLINE
 
 
+# An installation does not change under a process that uses it; kernels ask at every call.
+_kind_here = functools.cache(kind)
+
+
 def tilelang_kind() -> str:
     """FORK, MAINLINE, MIXED, or '' when no tilelang is installed."""
     folder = find('tilelang')
-    return kind(folder) if folder is not None else ''
+    return _kind_here(folder) if folder is not None else ''
 
 
 def unlisted(found: Package) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ..installed import FORK, MIXED, package, tilelang_kind
+from ..installed import FORK, MIXED, find, tilelang_kind
 from ..machine.chip import chip as chip_of
 from .protocol import COMPILE, MODELLED, RUN, TIME, Capability, CompileOptions, Timing
 
@@ -27,7 +27,7 @@ class SimulatorBackend:
             return 'the installed tilelang is the Ascend fork, the simulator reads kernels with mainline tilelang', APART
         if tilelang == MIXED:
             return 'the installed tilelang is the fork with mainline written over it', f'pip uninstall tilelang, then {INSTALL}'
-        absent = [name for name in ('tilelang', 'torch', 'numpy') if package(name) is None]
+        absent = [name for name in ('tilelang', 'torch', 'numpy') if find(name) is None]
         return (f'needs {" and ".join(absent)}', INSTALL) if absent else None
 
     def jit(self, func: Callable | None, options: CompileOptions) -> Any:
