@@ -1,6 +1,6 @@
 """tiletwin: Ascend tile kernels checked, timed and run without an NPU.
 
-Nothing heavy is imported here: torch and tilelang come with the first kernel.
+Nothing heavy is imported here: torch and tilelang come with the first kernel. What comes first is that torch can be imported at all.
 """
 
 from __future__ import annotations
@@ -9,6 +9,10 @@ import importlib
 import sys
 from types import ModuleType
 from typing import Any
+
+from .npu_guard import guard
+
+guard()
 
 __version__ = '0.1.0'
 

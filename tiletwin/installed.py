@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import importlib.metadata
 
 FORK, MAINLINE, MIXED = 'tilelang-ascend fork', 'mainline package', 'fork and mainline mixed'
 
@@ -43,6 +46,8 @@ def package(name: str) -> Package | None:
 
 def distributions(name: str) -> list[importlib.metadata.Distribution]:
     """Every installed distribution that brings the import package `name`, by its own name or by its list of files."""
+    import importlib.metadata
+
     found = []
     for candidate in dict.fromkeys((name, name.replace('_', '-'), f'{name}-ascend')):
         try:

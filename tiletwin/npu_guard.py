@@ -6,15 +6,17 @@ imported again in the same process. Switching the automatic loading off must the
 
 from __future__ import annotations
 
-import ctypes
-import importlib.util
 import os
 import sys
 
+from .installed import find
+
 
 def guard() -> None:
-    if 'torch' in sys.modules or importlib.util.find_spec('torch_npu') is None:
+    if 'torch' in sys.modules or find('torch_npu') is None:
         return
+    import ctypes
+
     try:
         ctypes.CDLL('libascendcl.so')
     except OSError:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Iterator
 
+from ..backends.choose import simulated
 from ..errors import Span, TileTwinError
 from ..sanitize.findings import LEVELS, Finding
 
@@ -117,6 +118,7 @@ def remove() -> None:
 def run(setting: Setting, path: str | None, module: str | None, args: list[str]) -> Session:
     """Runs a file, or a module as `python -m` does."""
     session = Session()
+    simulated('tiletwin run')
     os.environ.update(environment(setting))
     if path is not None and not Path(path).is_file():
         print(f"tiletwin: can't open file {path!r}: no such file", file=sys.stderr)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
+from ..backends.choose import simulated
 from ..errors import EnvironmentError_, TileTwinError
 from ..machine.chip import CHIPS, chip as chip_of
 from ..sim.result import Launch
@@ -74,6 +75,7 @@ def is_file(name: str) -> bool:
 
 def gather(request: Request) -> Done[Job, Result]:
     """Everything the request names, run. All names are checked before anything runs."""
+    simulated('tiletwin check, lower and trace')
     chips = request.chips
     plan: list[Any] = [item for name in request.names for item in ([_file(name)] if is_file(name) else operators_named(name))]
     jobs = [job for item in plan for chip in chips for job in _jobs(item, chip, request)]

@@ -8,6 +8,7 @@ import inspect
 from pathlib import Path
 from typing import Any, Iterable
 
+from ...backends.choose import simulated
 from ...errors import EnvironmentError_
 from ...machine.chip import chip as chip_of
 from ..gather import is_file, operators_named
@@ -26,6 +27,8 @@ def lint(names: Iterable[str], fork: bool = False) -> list[Lint]:
     for name in files:
         if not Path(name).is_file():
             raise EnvironmentError_(f'no file {name!r}', instead='a Python file, or an operator of `tiletwin list`')
+    if not names or len(files) < len(names):
+        simulated('the lint of operators, which also reads their programs,')
     chosen = [op for name in names if not is_file(name) for op in operators_named(name)] if names else list(operators().values())
     found: set[Lint] = set()
     for name in files if names else ops_files():
