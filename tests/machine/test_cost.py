@@ -1,10 +1,12 @@
 """The cost functions give back the constants published measurements were reduced to (hardware 1.6, 1.7, 3.5)."""
 
+import numpy as np
 import pytest
 
 from tiletwin.ir.ops import OPS, ROUTES
 from tiletwin.machine.chip import CHIPS, chip
-from tiletwin.machine.cost import CostModel, l2_hit
+from tiletwin.machine.cost import CostModel, Residency
+from tiletwin.machine.l2 import Tensor, fits, hit_shares, residency
 from tiletwin.machine.vector import VECTOR_OPS
 
 
@@ -15,6 +17,12 @@ def full(name):
 
 def alone(name):
     return CostModel(chip(name), 1, 1)
+
+
+def cached(name, hit, cubes=None, vectors=None):
+    """A launch whose reads find the share `hit` of tensor 'A' in L2."""
+    c = chip(name)
+    return CostModel(c, cubes or c.cube_cores, vectors or c.vector_cores, Residency({'A': hit}))
 
 
 @pytest.mark.parametrize('name, m, k, n, dtype, cycles', [
@@ -34,50 +42,56 @@ def test_mte1_step_of_the_gemm(name, a, b, low, high):
 
 @pytest.mark.parametrize('name, cycles', [('a2', 20.6), ('a3', 20.6), ('a5', 39.4)])
 def test_smallest_dma_is_issue_limited(name, cycles):
-    assert full(name).dma('gm_to_ub', 1, 128).cycles == cycles
+    assert full(name).dma('gm_to_ub', 1, 128).cycles == pytest.approx(cycles, abs=1 / 128)
 
 
-@pytest.mark.parametrize('rows, row_bytes, cycles', [(64, 128, 341), (64, 512, 1033)])
-def test_nd2nz_with_all_cube_cores(rows, row_bytes, cycles):
-    assert full('a2').dma('gm_to_l1', rows, row_bytes, 24576).cycles == pytest.approx(cycles, rel=0.005)
+@pytest.mark.parametrize('name, route, rows, row_bytes, cycles', [
+    ('a2', 'gm_to_l1', 64, 128, 341), ('a2', 'gm_to_l1', 64, 512, 1033), ('a2', 'gm_to_ub', 64, 2048, 7812),
+    ('a5', 'gm_to_l1', 64, 128, 346), ('a5', 'gm_to_ub', 64, 2048, 8509),
+])
+def test_tiles_of_rows_from_hbm_with_all_cores(name, route, rows, row_bytes, cycles):
+    """data_copy (hardware 1.6, 3.5): measured time of all tiles over their number on one core."""
+    assert full(name).dma(route, rows, row_bytes, 24576).cycles == pytest.approx(cycles, rel=0.025)
 
 
 def test_nd2nz_step_of_one_core_alone():
-    m = CostModel(chip('a2'), 1, 1, l2_hit=1.0)
-    parts = [m.dma('gm_to_l1', 128, 128, 16384), m.dma('gm_to_l1', 64, 512, 16384)]
-    assert sum(p.cycles + p.latency for p in parts) == pytest.approx(1380, rel=0.08)
+    m = cached('a2', 1.0, 1, 1)
+    parts = [m.dma('gm_to_l1', 128, 128, 16384, tensor='A'), m.dma('gm_to_l1', 64, 512, 16384, tensor='A')]
+    assert sum(p.cycles for p in parts) + parts[1].latency == pytest.approx(1380, rel=0.01)
 
 
 @pytest.mark.parametrize('name, route, chip_rate', [
-    ('a2', 'gm_to_ub', 1.49e12), ('a2', 'gm_to_l1', 1.41e12), ('a5', 'gm_to_ub', 1.63e12), ('a5', 'gm_to_l1', 1.63e12),
+    ('a2', 'gm_to_ub', 1.56e12), ('a5', 'gm_to_ub', 1.66e12), ('a5', 'gm_to_l1', 1.65e12),
 ])
-def test_all_cores_together_reach_the_hbm_rate(name, route, chip_rate):
+def test_all_cores_together_reach_the_hbm_rate_with_long_bursts(name, route, chip_rate):
     c = chip(name)
     cores = c.cube_cores if route == 'gm_to_l1' else c.vector_cores
-    cycles = full(name).dma(route, 64, 4096, 65536).cycles
-    assert cores * 64 * 4096 / (cycles / (c.clock_mhz * 1e6)) == pytest.approx(chip_rate, rel=1e-6)
+    cycles = full(name).dma(route, 1, 65536).cycles
+    assert cores * 65536 / (cycles / (c.clock_mhz * 1e6)) == pytest.approx(chip_rate, rel=0.02)
 
 
-@pytest.mark.parametrize('name, route, rate', [('a2', 'gm_to_l1', (82, 86)), ('a5', 'gm_to_l1', (86, 88)), ('a2', 'gm_to_ub', (38, 39))])
-def test_a_core_reads_l2_at_its_port_rate(name, route, rate):
-    m = CostModel(chip(name), chip(name).cube_cores, chip(name).vector_cores, l2_hit=1.0)
-    assert rate[0] <= 65536 / m.dma(route, 64, 1024, 65536).cycles <= rate[1]
+@pytest.mark.parametrize('name, route, rate', [('a2', 'gm_to_l1', (86, 96)), ('a5', 'gm_to_l1', (86, 88)), ('a2', 'gm_to_ub', (65, 68))])
+def test_a_core_reads_l2_at_its_port_or_share(name, route, rate):
+    assert rate[0] <= 65536 / cached(name, 1.0).dma(route, 64, 1024, 65536, tensor='A').cycles <= rate[1]
 
 
-@pytest.mark.parametrize('route, core_kind, measured_us', [('gm_to_ub', 'vector', 365.74), ('gm_to_l1', 'cube', 414.96)])
-def test_three_quarters_l2_hits(route, core_kind, measured_us):
-    """12288^2 half read four times over, a quarter at a time (hardware 3.5)."""
-    c = chip('a2')
-    cores = c.vector_cores if core_kind == 'vector' else c.cube_cores
-    m = CostModel(c, c.cube_cores, c.vector_cores, l2_hit=l2_hit(c, 4, 1))
+@pytest.mark.parametrize('name, route, overhead_us, measured_us', [
+    ('a2', 'gm_to_ub', 13.1, 365.74), ('a2', 'gm_to_l1', 15.7, 414.96), ('a5', 'gm_to_ub', 2.9, 354.95), ('a5', 'gm_to_l1', 3.5, 390.3),
+])
+def test_three_quarters_l2_hits(name, route, overhead_us, measured_us):
+    """12288^2 half read four times over, a quarter at a time (hardware 3.5); the overhead is that of the row without hits."""
+    c = chip(name)
+    cores = c.vector_cores if route == 'gm_to_ub' else c.cube_cores
     tiles = 4 * 12288 * 12288 * 2 / cores / (64 * 2048)
-    assert c.microseconds(tiles * m.dma(route, 64, 2048, 24576).cycles) == pytest.approx(measured_us, rel=0.08)
+    cycles = cached(name, 0.75).dma(route, 64, 2048, 24576, tensor='A').cycles
+    assert c.microseconds(tiles * cycles) + overhead_us == pytest.approx(measured_us, rel=0.08)
 
 
-@pytest.mark.parametrize('route, rate', [('gm_to_ub', 23.4), ('ub_to_gm', 27.8)])
-def test_one_vector_core_alone_without_double_buffer(route, rate):
-    cost = alone('a2').dma(route, 1, 8192)
-    assert 8192 / (cost.cycles + cost.latency) == pytest.approx(rate, rel=0.005)
+def test_one_vector_core_alone_without_double_buffer():
+    """Add C1: a pair of loads in flight together, stores one by one (hardware 1.6)."""
+    load, store = alone('a2').dma('gm_to_ub', 1, 8192), alone('a2').dma('ub_to_gm', 1, 8192)
+    assert 2 * 8192 / (2 * load.cycles + load.latency) == pytest.approx(23.4, rel=0.01)
+    assert 8192 / (store.cycles + store.latency) == pytest.approx(27.8, rel=0.005)
 
 
 @pytest.mark.parametrize('dst_es, low, high', [(4, 1799, 1842), (2, 980, 1000)])
@@ -88,13 +102,14 @@ def test_fix_of_a_128x256_tile(dst_es, low, high):
 def test_gm_start_off_a_burst_costs_a2_and_not_a5():
     for name, factor in (('a2', 1 / 0.7), ('a5', 1.0)):
         m = full(name)
-        assert m.dma('gm_to_ub', 1, 32768, 0, 32).cycles == pytest.approx(factor * m.dma('gm_to_ub', 1, 32768, 0, 512).cycles)
+        assert m.dma('gm_to_ub', 1, 32768, 0, 32).cycles == pytest.approx(factor * m.dma('gm_to_ub', 1, 32768, 0, 512).cycles, abs=1 / 64)
 
 
 def test_rows_apart_move_whole_lines():
     m = full('a2')
     assert m.dma('gm_to_ub', 512, 130, 4096).cycles == pytest.approx(m.dma('gm_to_ub', 512, 256, 4096).cycles)
     assert m.dma('gm_to_ub', 512, 128, 128).cycles == pytest.approx(m.dma('gm_to_ub', 1, 65536).cycles)
+    assert m.dma('gm_to_ub', 512, 128, 4096).cycles > 1.3 * m.dma('gm_to_ub', 512, 128, 128).cycles, 'every row opens a burst'
 
 
 @pytest.mark.parametrize('repeats', [1, 32, 127, 128])
@@ -118,7 +133,7 @@ def test_vadd_against_the_add_ladder(elements, conflict, cycles):
 ])
 @pytest.mark.parametrize('repeats', [1, 10])
 def test_published_vector_fits(op, slope, head, repeats):
-    assert full('a3').vector(op, 64 * repeats, 4) == pytest.approx(head + slope * repeats)
+    assert full('a3').vector(op, 64 * repeats, 4) == pytest.approx(head + slope * repeats, abs=1 / 128)
 
 
 def test_a5_add_of_8192_repeats():
@@ -172,23 +187,71 @@ def test_two_sources_meet_in_a_bank_group_unless_half_a_row_apart(distance, conf
     assert full('a5').bank_conflict(1024, 1024 + distance) is False
 
 
-def test_first_touches_miss_l2_and_later_ones_hit_as_far_as_it_reaches():
+MIB = 2**20
+
+
+def test_a_launch_that_fits_l2_reads_every_byte_from_hbm_once():
     c = chip('a3')
-    assert l2_hit(c, 100, 100) == 0 and l2_hit(c, 400, 100) == 0.75 and l2_hit(c, 0, 0) == 0
-    assert l2_hit(c, 100, 0) == 1, 'what the launch itself wrote is in L2'
-    assert l2_hit(c, 10**12, 2 * 192 * 2**20) == pytest.approx(0.5, abs=1e-3)
+    a, b = Tensor('A', 100, 400, 0, False), Tensor('B', 100, 100, 0, False)
+    w, part = Tensor('W', 100, 300, 100, True), Tensor('P', 1000, 400, 0, False)
+    assert fits(c, [a, b, w, part])
+    assert residency(c, [a, b, w, part]).hits == {'A': 0.75, 'B': 0, 'W': 1, 'P': 0}, 'what the launch itself wrote is in L2'
 
 
-# The larger set is beyond L2, where the model knows least.
-@pytest.mark.parametrize('n, us, error', [(6144, 1433.7, 0.01), (8192, 3552.2, 0.2)])
-def test_gemm_loads_of_the_published_runs(n, us, error):
-    """MTE2 busy time of a 128x256 tiling on 24 cores, operands in panels of 256 and 64 of K (hardware 1.6, 3.2)."""
-    c = chip('a2')
-    read, footprint = (n * n * 2) * (n // 256 + n // 128), 2 * n * n * 2
-    m = CostModel(c, 24, 0, l2_hit(c, read, footprint))
-    steps = n**3 / (128 * 256 * 256) / 24
-    cycles = m.dma('gm_to_l1', 128, 512, 2 * n).cycles + m.dma('gm_to_l1', 256, 512, 2 * n).cycles
-    assert c.microseconds(steps * cycles) == pytest.approx(us, rel=error)
+@pytest.mark.parametrize('written, spilled', [(100, 0), (192, 0), (256, 1), (1000, 1)])
+def test_writes_are_absorbed_until_l2_is_full(written, spilled):
+    found = residency(chip('a3'), [Tensor('A', 256 * MIB, 256 * MIB, 0, False), Tensor('C', written * MIB, 0, written * MIB, True)])
+    assert found.spilled == pytest.approx(spilled, abs=0.02)
+    assert found.read_slowed == pytest.approx(min(2, 1 + spilled * written / 256), abs=0.02)
+
+
+def rounds(*sets, times=4, tile=MIB):
+    """Tiles of the tensors read one after the other, the whole list several times: columns of `hit_shares`."""
+    one = [(i, k * tile) for i, tiles in enumerate(sets) for k in range(tiles)]
+    which, at = np.array(one * times).T
+    return which, at, np.full(len(which), tile), np.ones(len(which), bool)
+
+
+@pytest.mark.parametrize('mib, share', [(64, 0.75), (190, 0.75), (240, 0.46), (800, 0.0)])
+def test_a_set_read_over_and_over_hits_as_far_as_l2_holds_it(mib, share):
+    c, t = chip('a3'), [Tensor('A', mib * MIB, 4 * mib * MIB, 0, False)]
+    assert hit_shares(c, t, *rounds(mib))['A'] == pytest.approx(share, abs=0.05)
+
+
+def test_a_small_set_stays_while_a_large_one_streams_past():
+    c = chip('a3')
+    tensors = [Tensor('hot', 8 * MIB, 0, 0, False), Tensor('cold', 1024 * MIB, 0, 0, False)]
+    touched = [(0, (k % 8) * MIB) if k % 2 else (1, k // 2 * MIB) for k in range(2048)]
+    which, at = np.array(touched).T
+    shares = hit_shares(c, tensors, which, at, np.full(2048, MIB), np.ones(2048, bool))
+    assert shares['hot'] > 0.98 and shares['cold'] == 0
+
+
+def test_mean_distance_is_the_mean_over_all_windows():
+    """Against counting distinct tiles window by window."""
+    from tiletwin.machine.l2 import _footprint
+
+    rng = np.random.default_rng(3)
+    trace = rng.integers(0, 12, 60)
+    n, size = len(trace), rng.integers(1, 9, 12).astype(float)
+    gaps, weights, seen = [], [], {}
+    for k, x in enumerate(trace, 1):
+        gaps.append(k - seen.get(x, 0))
+        weights.append(size[x])
+        seen[x] = k
+    gaps += [n + 1 - k for k in seen.values()]
+    weights += [size[x] for x in seen]
+    lengths = np.arange(1, n + 1)
+    slow = [np.mean([size[np.unique(trace[i:i + w])].sum() for i in range(n - w + 1)]) for w in lengths]
+    assert _footprint(np.array(gaps, float), np.array(weights), size[list(seen)].sum(), n, lengths) == pytest.approx(slow)
+
+
+@pytest.mark.parametrize('name', CHIPS)
+def test_durations_are_multiples_of_a_64th_cycle(name):
+    m = full(name)
+    found = [m.dma('gm_to_ub', 3, 100, 4096).cycles, m.dma('gm_to_l1', 7, 96, 4096).latency, m.mte1('l1_to_l0b', 1000), m.mmad(17, 33, 65, 'float32'),
+             m.vector('mul', 777, 4, conflict=True), m.sync_all(5), m.block_overhead(), m.launch('mix'), m.scalar('issue')]
+    assert all(float(x * 64).is_integer() for x in found)
 
 
 def test_launch_block_and_scalar_constants():

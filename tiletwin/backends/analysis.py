@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ..ir.nodes import Instr, Program, walk
 from ..ir.ops import PIPES
 from ..machine.chip import Chip
-from ..machine.cost import CostModel, l2_hit
+from ..machine.cost import CostModel, Residency
+from ..machine.l2 import Tensor, fits, hit_shares, residency
 from ..sanitize.checker import Checker
 from ..sanitize.findings import Finding
 from ..sim.access import Geometry, evaluate
@@ -17,6 +20,7 @@ from ..sim.pipes import CoreState
 from ..sim.result import CORES, Arrow, Slice, Stream, Timeline
 from ..sim.schedule import Outcome, Schedule, flag_name
 from ..sim.steps import Expanded, Expander
+from ..sim.touches import touches
 
 
 @dataclass
@@ -58,9 +62,9 @@ class Analyser:
         self.blocks = evaluate(program.launch.blocks, self.ints)
         self.kind = launch_kind(program)
 
-    def cost(self, hit: float) -> CostModel:
+    def cost(self, residency: Residency = Residency()) -> CostModel:
         busy = min(self.blocks, self.chip.cube_cores)
-        return CostModel(self.chip, busy if self.kind != 'vector' else 0, busy * self.program.launch.vectors if self.kind != 'cube' else 0, hit)
+        return CostModel(self.chip, busy if self.kind != 'vector' else 0, busy * self.program.launch.vectors if self.kind != 'cube' else 0, residency)
 
     def expander(self, cost: CostModel):
         expander = Expander(self.program, self.geometry, self.chip, cost, self.target)
@@ -78,22 +82,34 @@ class Analyser:
 
         return expand, cache
 
-    def traffic(self, groups: list[Group]) -> tuple[int, int]:
-        """GM bytes the whole launch reads and writes."""
-        expand, _ = self.expander(self.cost(0.0))
-        read = written = 0
+    def traffic(self, groups: list[Group], fresh: frozenset[str]) -> list[Tensor]:
+        """What the whole launch moves of every GM tensor; `fresh` ones hold nothing before it."""
+        expand, _ = self.expander(self.cost())
+        moved = {b.name: [0, 0] for b in self.program.tensors}
         for g in groups:
-            steps = [s for stream in g.streams for event in stream for s in expand(event[0]).steps]
-            read += sum(s.gm_read for s in steps) * len(g.blocks)
-            written += sum(s.gm_written for s in steps) * len(g.blocks)
-        return read, written
+            for key, times in Counter(event[0] for stream in g.streams for event in stream).items():
+                for step in expand(key).steps:
+                    if step.gm_read or step.gm_written:
+                        (name,) = {a.span.memory for a in step.accesses if a.span.memory.startswith('GM:')}
+                        of = moved[name.removeprefix('GM:')]
+                        of[0] += step.gm_read * times * len(g.blocks)
+                        of[1] += step.gm_written * times * len(g.blocks)
+        return [Tensor(b.name, self.geometry.elements(b.name) * b.es, *moved[b.name], b.name in fresh) for b in self.program.tensors]
+
+    def residency(self, tensors: list[Tensor]) -> Residency:
+        """What L2 does for this launch."""
+        if fits(self.chip, tensors) or self.issuer.depends_on_data is not None:
+            return residency(self.chip, tensors)
+        sites, which, at = touches(self.program, self.geometry, self.scalars, self.blocks, self.chip.cube_cores)
+        index = {t.name: i for i, t in enumerate(tensors)}
+        tensor, size, read = (np.array(column)[which] for column in ([index[n] for n, _, _ in sites], [b for _, b, _ in sites], [r for _, _, r in sites]))
+        return residency(self.chip, tensors, hit_shares(self.chip, tensors, tensor, at, size, read))
 
     def run(self, poisoned: frozenset[str], logs: dict | None = None) -> Analysis:
         groups = self.issuer.groups(self.blocks, logs)
-        read, written = self.traffic(groups)
-        # What the launch writes itself is read back from L2.
-        footprint = sum(self.geometry.elements(b.name) * b.es for b in self.program.tensors if b.name not in poisoned)
-        cost = self.cost(l2_hit(self.chip, read, footprint))
+        tensors = self.traffic(groups, poisoned)
+        read, written = sum(t.read for t in tensors), sum(t.written for t in tensors)
+        cost = self.cost(self.residency(tensors))
         expand, cache = self.expander(cost)
         checker = Checker(self.program, self.issuer.statics, self.chip, self.issuer.shifts.written, poisoned, self.geometry.limit) if self.sanitize else None
         streams: list[Stream] = []

@@ -32,6 +32,8 @@ class Step(NamedTuple):
     gm_read: int = 0
     gm_written: int = 0
     fractals: int = 0  # of a cube instruction
+    flops: int = 0
+    dtype: str = ''  # of what is computed
 
 
 class Expanded(NamedTuple):
@@ -106,8 +108,9 @@ class Expander:
                                 f'operands in {a.span.memory} start at multiples of {memory.align} bytes',
                                 f'start the slice at a multiple of {memory.align // self.program.buffers[a.buffer].es or 1} elements'))
 
-    def _dma(self, *shape) -> dict[str, float]:
-        cost = self.cost.dma(*shape)
+    def _dma(self, *shape, tensor: str = '') -> dict[str, float]:
+        """`tensor` is the GM buffer that is read."""
+        cost = self.cost.dma(*shape, tensor=self.program.root(tensor)[0].name if tensor else '')
         return {'cycles': cost.cycles, 'latency': cost.latency}
 
     # -- copies -------------------------------------------------------------------------------------------------------
@@ -145,7 +148,7 @@ class Expander:
         es = src.buffer.es
         read = g.gm_span(src, t, vm, vn)
         steps.append(Step('op', PIPE['MTE2'], accesses=(Access(read, 'r', src.buffer.name), Access(g.l1_tile(dst, vm, vn), 'w', dst.buffer.name)),
-                          **self._dma('gm_to_l1', vm, vn * es, t.pitch * es, t.start * es), gm_read=vm * vn * es))
+                          **self._dma('gm_to_l1', vm, vn * es, t.pitch * es, t.start * es, tensor=src.buffer.name), gm_read=vm * vn * es))
         return steps
 
     def _gm_to_ub(self, src: Rect, dst: Rect, attrs: dict, mode: str, faults: list[Fault]) -> list[Step]:
@@ -167,7 +170,7 @@ class Expander:
             width = row if vn < n else vn * es
             written = g.strided(dst, vm, min(width, pitch) if vm > 1 else width, pitch)
             steps.append(Step('op', PIPE['MTE2'], accesses=(Access(g.gm_span(src, t, vm, vn), 'r', src.buffer.name), Access(written, 'w', name)),
-                              **self._dma('gm_to_ub', vm, vn * es, t.pitch * es, t.start * es), gm_read=vm * vn * es))
+                              **self._dma('gm_to_ub', vm, vn * es, t.pitch * es, t.start * es, tensor=src.buffer.name), gm_read=vm * vn * es))
         return steps
 
     def _ub_to_gm(self, src: Rect, dst: Rect, attrs: dict, mode: str, faults: list[Fault]) -> list[Step]:
@@ -256,7 +259,8 @@ class Expander:
             accesses = (Access(g.run(a, m * k), 'r', a.buffer.name), Access(g.run(b, k * n), 'r', b.buffer.name), c)
             for x in accesses:
                 self._aligned(x, faults)
-            return [Step('op', PIPE['M'], accesses=accesses, cycles=self.cost.mmad(m, k, n, a.buffer.dtype), op='mma', fractals=fractals)]
+            return [Step('op', PIPE['M'], accesses=accesses, cycles=self.cost.mmad(m, k, n, a.buffer.dtype), op='mma', fractals=fractals,
+                         flops=2 * m * n * k, dtype=a.buffer.dtype)]
         for r in (a, b):
             if any(s for s in r.starts[-2:]):
                 faults.append(Fault('misaligned', f'gemm_v0 operand {r.buffer.name} starts inside a tile', 'gemm_v0 addresses its operands row-major, '
@@ -275,7 +279,8 @@ class Expander:
             steps += _pair('MTE1', 'M', pp) + [Step('barrier', PIPE['M'], op='pipe_barrier')]
             cs = c if s == 0 else c._replace(mode='m')
             steps.append(Step('op', PIPE['M'], accesses=(Access(l0a, 'r', 'gemm_v0 L0A'), Access(l0b, 'r', 'gemm_v0 L0B'), cs),
-                              cycles=self.cost.mmad(m, ks, n, a.buffer.dtype), op='gemm_v0', fractals=fractals))
+                              cycles=self.cost.mmad(m, ks, n, a.buffer.dtype), op='gemm_v0', fractals=fractals,
+                              flops=2 * m * n * ks, dtype=a.buffer.dtype))
             steps.append(Step('set', PIPE['M'], PIPE['MTE1'], pp, op='set_flag'))
         steps += [Step('wait', PIPE['MTE1'], PIPE['M'], i, op='wait_flag') for i in (0, 1)]
         return steps + _pair('MTE1', 'MTE2', 0) + _pair('M', 'FIX', 0)
@@ -289,7 +294,8 @@ class Expander:
         accesses = tuple(vector_accesses(op, args, rects, attrs, self.geometry))
         for a in accesses:
             self._aligned(a, faults)
-        es = max(r.buffer.es for r in rects.values())
+        widest = max(rects.values(), key=lambda r: r.buffer.es).buffer
+        es = widest.es
         n = work(op, args, rects, attrs)
         steps: list[Step] = []
         for r in rects.values():
@@ -302,7 +308,8 @@ class Expander:
                                 f'{256 // rects[1].buffer.es} elements'))
         sources = [a.span.start for a in accesses if a.mode == 'r'] if OPS[op].signature == 'wrr' else []
         conflict = len(sources) == 2 and self.cost.bank_conflict(*sources)
-        steps.append(Step('op', PIPE['V'], accesses=accesses, cycles=self.cost.vector(op, n, es, conflict, **shape(op, args, rects, attrs)), op=op))
+        steps.append(Step('op', PIPE['V'], accesses=accesses, cycles=self.cost.vector(op, n, es, conflict, **shape(op, args, rects, attrs)), op=op,
+                          flops=n, dtype=widest.dtype))
         if op == 'reduce' and not attrs['clear'] and self.target == 'ascendc':
             merge = next(a for a in accesses if a.mode == 'm')
             steps += _pair('V', 'S', FENCE) + [Step('op', PIPE['S'], accesses=(merge,), cycles=self.cost.scalar('issue'), op='merge results')]
