@@ -29,7 +29,7 @@ from typing import Any, Callable
 from .rows import Row
 
 # Modules of this folder whose import registers models.
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = ('elementwise', 'maximum')
 
 
 @dataclass(frozen=True, slots=True)
