@@ -17,7 +17,7 @@ from ..sanitize.findings import Finding
 from ..sim.access import Geometry, evaluate
 from ..sim.issue import Group, Issuer
 from ..sim.pipes import CoreState
-from ..sim.result import CORES, Arrow, Slice, Stream, Timeline
+from ..sim.result import CORES, Arrow, Slice, Stream, Timeline, Traffic
 from ..sim.schedule import Outcome, Schedule, flag_name
 from ..sim.steps import Expanded, Expander
 from ..sim.touches import touches
@@ -35,6 +35,8 @@ class Analysis:
     gm_written: int
     launch_kind: str
     findings: tuple[Finding, ...] = field(default_factory=tuple)
+    traffic: Traffic = Traffic()
+    flops: dict[str, int] = field(default_factory=dict)
 
     @property
     def fatal(self) -> bool:
@@ -96,6 +98,17 @@ class Analyser:
                         of[1] += step.gm_written * times * len(g.blocks)
         return [Tensor(b.name, self.geometry.elements(b.name) * b.es, *moved[b.name], b.name in fresh) for b in self.program.tensors]
 
+    def flops(self, groups: list[Group]) -> dict[str, int]:
+        """Work of the cube and vector units in the whole launch, by data type."""
+        expand, _ = self.expander(self.cost())
+        found: Counter = Counter()
+        for g in groups:
+            for key, times in Counter(event[0] for stream in g.streams for event in stream).items():
+                for step in expand(key).steps:
+                    if step.flops:
+                        found[f'{"cube" if PIPES[step.pipe] == "M" else "vector"} {step.dtype}'] += step.flops * times * len(g.blocks)
+        return dict(sorted(found.items()))
+
     def residency(self, tensors: list[Tensor]) -> Residency:
         """What L2 does for this launch."""
         if fits(self.chip, tensors) or self.issuer.depends_on_data is not None:
@@ -109,7 +122,8 @@ class Analyser:
         groups = self.issuer.groups(self.blocks, logs)
         tensors = self.traffic(groups, poisoned)
         read, written = sum(t.read for t in tensors), sum(t.written for t in tensors)
-        cost = self.cost(self.residency(tensors))
+        resident = self.residency(tensors)
+        cost = self.cost(resident)
         expand, cache = self.expander(cost)
         checker = Checker(self.program, self.issuer.statics, self.chip, self.issuer.shifts.written, poisoned, self.geometry.limit) if self.sanitize else None
         streams: list[Stream] = []
@@ -137,7 +151,8 @@ class Analyser:
                 checker.blocks.check()
             elif self.blocks > self.chip.cube_cores:
                 checker.too_many_blocks(self.blocks, self.program)
-        return Analysis(self.blocks, streams, self.whole(per_block, cost, meeting), checker, read, written, self.kind, checker.findings() if checker else ())
+        return Analysis(self.blocks, streams, self.whole(per_block, cost, meeting), checker, read, written, self.kind, checker.findings() if checker else (),
+                        split(tensors, resident), self.flops(groups))
 
     def whole(self, per_block: dict[int, float], cost: CostModel, meeting: bool) -> float:
         """Launch time: blocks go round the cores in waves."""
@@ -168,11 +183,18 @@ class Analyser:
                     loop = ', '.join(f'{n}={v}' for n, v in zip(static.loops, event[1]))
                     flag, set_at = (flag_name(step), set_span(setter)) if kind == 'wait' else ('', None)
                     slices.append(Slice(mine[core], PIPES[p], start, end, step.op, static.span, loop, kind, step.gm_read + step.gm_written,
-                                        issued, flag, set_at))
+                                        step.latency, issued, flag, set_at))
             arrows = [Arrow(position[a], position[b], name) for a, b, name in out.arrows if a in position and b in position]
             return slices, arrows
 
         return Timeline(cycles=out.cycles, busy=busy, build=build)
+
+
+def split(tensors: list[Tensor], resident: Residency) -> Traffic:
+    """The bytes of a launch by the memory that serves them."""
+    found = sum(t.read * resident.hits.get(t.name, 0.0) for t in tensors)
+    written = sum(t.written for t in tensors)
+    return Traffic(sum(t.read for t in tensors) - found, found, resident.spilled * written, written)
 
 
 def count_syncs(program: Program) -> dict[str, int]:

@@ -85,7 +85,7 @@ class Simulator:
 
     def record(self, found: Analysis, prints: list[str], wall: dict[str, float]) -> Launch:
         return Launch(self.source, self.chip.name, self.target, found.blocks, found.streams, found.cycles, self.chip.microseconds(found.cycles),
-                      Verdict(found.findings), peak(self.program), found.gm_read, found.gm_written, count_syncs(self.source), prints, wall)
+                      Verdict(found.findings), peak(self.program), found.gm_read, found.gm_written, found.traffic, found.flops, count_syncs(self.source), prints, wall)
 
     def written(self, tensors: dict) -> dict:
         """Copies of the tensors the program writes, as they are now."""

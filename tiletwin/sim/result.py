@@ -24,6 +24,7 @@ class Slice:
     loop: str = ''
     kind: str = 'op'  # 'op', 'wait' (pipe stalled on a flag), 'barrier'
     bytes: int = 0  # GM bytes moved
+    latency: float = 0.0  # cycles after `end` until its last byte has landed
     issued: float = 0.0  # when the scalar unit handed it to the pipe
     flag: str = ''  # of a wait: 'MTE2->V 0' or 'cross 3'
     set_at: Span | None = None  # of a wait: the statement that set the flag
@@ -63,6 +64,16 @@ class Timeline:
         return self._arrows or []
 
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """GM bytes of a whole launch by the memory that serves them."""
+
+    hbm_read: float = 0.0
+    l2_read: float = 0.0
+    hbm_written: float = 0.0  # what L2 cannot keep back until the launch is over
+    l2_written: float = 0.0
+
+
 @dataclass
 class Stream:
     """Blocks that issue the same instructions are analysed once."""
@@ -87,6 +98,8 @@ class Launch:
     memory: dict[str, int] = field(default_factory=dict)  # peak bytes per on-chip memory
     gm_read: int = 0
     gm_written: int = 0
+    traffic: Traffic = Traffic()
+    flops: dict[str, int] = field(default_factory=dict)  # 'cube float16': 2 a multiply-add; 'vector float32': 1 an element
     syncs: dict[str, int] = field(default_factory=dict)  # kind -> count over the Program text
     prints: list[str] = field(default_factory=list)  # T.printf / T.dump_tensor output
     wall: dict[str, float] = field(default_factory=dict)  # seconds spent per stage of the simulator
