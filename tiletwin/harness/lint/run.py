@@ -13,7 +13,7 @@ from ...errors import EnvironmentError_
 from ...machine.chip import chip as chip_of
 from ..gather import is_file, operators_named
 from ..registry import operators, platform, quiet_kernels
-from . import fork_names, fork_syntax, modes, programs
+from . import fork_names, fork_signatures, fork_syntax, fork_values, modes, programs
 from .finding import Lint
 from .source import Kernel, kernels, reachable
 
@@ -59,7 +59,8 @@ def lint_file(file: str, fork: bool = False) -> list[Lint]:
 def fork_findings(file: str, found: Iterable[Kernel]) -> Iterable[Lint]:
     yield from fork_names.check(file)
     for k in found:
-        yield from fork_syntax.check(k)
+        for rules in (fork_syntax, fork_signatures, fork_values):
+            yield from rules.check(k)
 
 
 def lint_operator(op: Any, fork: bool = False) -> list[Lint]:
