@@ -5,7 +5,7 @@ import math
 import torch
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant
 
 FLT_MAX = torch.finfo(torch.float32).max
 OVERFLOW = 40960.0  # 1.25 * 2^15: from here on, rounding leaves the largest finite value 2^15
@@ -94,7 +94,7 @@ def variant(kind, overflow):
     name = f'hif8_quant.{kind}'
     return Variant(
         name=name, row='hif8_quant.sentinel', kernel=kind, chips=('a2',), inputs=(Operand('x', ('1', 'T'), ('float32',), draw),),
-        attributes={'cores': None}, reference=reference(overflow), policy=lambda dtype: 'bitwise', limits=limits(name),
+        attributes={'cores': None}, reference=reference(overflow), outputs=lambda s, a, t: (Output('y', (1, s['T']), 'float32'),), policy=lambda dtype: 'bitwise', limits=limits(name),
         arguments=lambda sizes, settings, dtypes: {'length': sizes['T'], **settings}, cases=CASES, bad=BAD,
         forms={'developer': Form({'cores': 'it has one block per tile, whatever the number of cores'})})
 

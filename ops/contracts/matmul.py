@@ -3,7 +3,7 @@
 import torch
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Variant, choice
+from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant, choice
 
 
 def mkkn_reference(a, b, out_dtype, **_):
@@ -36,6 +36,7 @@ MKKN = Variant(
     inputs=(Operand('A', ('M', 'K'), ('float16',)), Operand('B', ('K', 'N'), ('float16',))),
     attributes={'out_dtype': 'float32', 'schedule': 'mma', 'cores': None},
     reference=mkkn_reference,
+    outputs=lambda s, a, t: (Output('C', (s['M'], s['N']), a['out_dtype']),),
     policy=lambda dtype: 'allclose 1e-2/1e-2 + l2 1e-3' if dtype == 'float16' else 'allclose 1e-2/1e-2 + l2 1e-5',
     limits=mkkn_limits,
     arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
@@ -96,6 +97,7 @@ MKNK_F32 = Variant(
     inputs=(Operand('x', ('M', 'K'), ('float32',)), Operand('y', ('N', 'K'), ('float32',))),
     attributes={'cores': None},
     reference=transposed_reference,
+    outputs=lambda s, a, t: (Output('z', (s['M'], s['N']), 'float32'),),
     policy=lambda dtype: 'allclose 1e-4/1e-4 + l2 1e-6',
     limits=aligned('matmul.mknk_f32', dict.fromkeys('MNK', 64), 'the contract covers whole tiles of 64 x 64 x 64'),
     arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
@@ -146,6 +148,7 @@ QK_BATCHED = Variant(
     inputs=(Operand('q', ('B', 'H', 'S1', 'D'), ('float16',)), Operand('k', ('B', 'H', 'S2', 'D'), ('float16',))),
     attributes={'cores': None},
     reference=qk_reference,
+    outputs=lambda s, a, t: (Output('s', (s['B'] * s['H'], s['S1'], s['S2']), 'float32'),),
     policy=lambda dtype: 'allclose 2e-3/2e-3 + l2 1e-6',
     limits=qk_limits,
     arguments=lambda sizes, settings, dtypes: {**sizes, **settings},

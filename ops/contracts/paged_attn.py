@@ -5,7 +5,7 @@ import math
 import torch
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant
 
 PAGE = 128
 LOWEST = torch.finfo(torch.float32).min
@@ -120,6 +120,9 @@ SPLIT_KV = Variant(
             Operand('block_table', ('B', 'maxblk'), ('int32',), draw_table), Operand('kv_lens', ('B',), ('int32',), draw_lengths)),
     attributes={'splits': 4, 'scale': None, 'cores': None},
     reference=reference,
+    attribute_types={'scale': float},
+    outputs=lambda s, a, t: (Output('o', (s['B'], s['Hq'], s['D']), 'float16'), Output('partial', (s['B'], a['splits'], s['Hq'], s['D']), 'float32'),
+                             Output('lse', (s['B'], a['splits'], s['Hq']), 'float32')),
     policy=lambda dtype: 'allclose 5e-3/2e-2 + l2 3e-3' if dtype == 'float16' else 'allclose 5e-3/2e-2 + l2 2e-3',
     limits=limits,
     check_values=check_values,

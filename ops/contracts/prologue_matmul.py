@@ -3,7 +3,7 @@
 import torch
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant
 
 
 def abs_sqrt_reference(x, y, **_):
@@ -46,6 +46,7 @@ ABS_SQRT_ND = Variant(
     inputs=(Operand('x', ('M', 'K'), ('float16',)), Operand('y', ('N', 'K'), ('float16',))),
     attributes={'cores': None},
     reference=abs_sqrt_reference,
+    outputs=lambda s, a, t: (Output('z', (s['M'], s['N']), 'float32'),),
     policy=lambda dtype: 'allclose 2e-3/2e-3 + l2 1e-6',
     limits=limits,
     arguments=lambda sizes, settings, dtypes: {**sizes, **settings},

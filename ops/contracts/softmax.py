@@ -3,7 +3,7 @@
 import torch
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant
 
 FLOATS = ('float32', 'float16', 'bfloat16')
 # The row of UB the base variant needs, and what UB holds (20 or 16 bytes per element, 1 KiB aside).
@@ -37,7 +37,7 @@ def arguments(variant):
 
 def variant(name, kind, cases, bad):
     return Variant(name=name, row='softmax', kernel='softmax', chips=('a2', 'a3', 'a5'), inputs=(Operand('x', ('M', 'N'), FLOATS),),
-                   attributes={'cores': None}, reference=reference, policy=policy, arguments=arguments(kind), draw=draw, cases=cases, bad=bad,
+                   attributes={'cores': None}, reference=reference, outputs=lambda s, a, t: (Output('y', (s['M'], s['N']), t[0]),), policy=policy, arguments=arguments(kind), draw=draw, cases=cases, bad=bad,
                    # The developer form divides by a scalar, which is a product with its reciprocal; and its tiles of N are others.
                    twins='ulp 8' if kind == 'online' else 'ulp 1',
                    forms={'developer': Form({'cores': 'it has one block per tile of rows, whatever the number of cores'})})

@@ -3,7 +3,7 @@
 import torch
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant
 
 TILE = 64
 
@@ -107,6 +107,7 @@ def variant(name, fallback=''):
         inputs=(Operand('Q', ('B', 'S', 'H', 'D+Dt'), ('float16',)), Operand('KV', ('B', 'Skv', 'G', 'D+Dt'), ('float16',)),
                 Operand('Indices', ('B', 'S', 'G', 'topk'), ('int32',), draw_indices)),
         attributes={'Dt': 64, 'cores': None}, reference=reference, policy=lambda dtype: 'allclose 1e-2/1e-2 + l2 3e-3',
+        outputs=lambda s, a, t: (Output('O', (s['B'], s['S'], s['H'], s['D+Dt'] - a['Dt']), 'float16'),),
         limits=limits(full), check_values=check_indices(full), arguments=arguments, cases=CASES, bad=bad,
         # The same products of tiles in the same order; the scale rides on another instruction, and rows are divided by a reciprocal.
         twins='ulp 2/2e-3', war_cover='reverse_edge', fallback_reason=fallback,

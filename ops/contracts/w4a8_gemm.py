@@ -3,7 +3,7 @@
 import torch
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant
 
 
 def unpack(packed):
@@ -94,6 +94,7 @@ def variant(name, longest, cover, fallback=''):
     return Variant(name=full, row='w4a8_gemm', kernel=name, chips=('a2', 'a3', 'a5'),
                    inputs=(Operand('A', ('M', 'K'), ('int8',), int8), Operand('B_packed', ('N', 'K/2'), ('uint8',), nibbles)),
                    attributes={'block_N': None, 'cores': None}, reference=reference, policy=lambda dtype: 'bitwise',
+                   outputs=lambda s, a, t: (Output('C', (s['M'], s['N']), 'int32'),),
                    limits=limits(full, longest), arguments=arguments, cases=CASES, bad=bad,
                    war_cover=cover, fallback_reason=fallback,
                    forms={'developer': Form({'cores': 'its blocks are those of the result, whatever the number of cores'})})

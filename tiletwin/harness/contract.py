@@ -32,6 +32,15 @@ class Operand:
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """One result of a call, known before it runs."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One run of an operator: sizes of the named dimensions, attributes, dtype of the inputs."""
 
@@ -97,10 +106,12 @@ class Variant:
     chips: tuple[str, ...]
     inputs: tuple[Operand, ...]
     reference: Callable[..., tuple['torch.Tensor', ...]]  # (*inputs, **attributes) -> outputs
+    outputs: Callable[[Mapping[str, int], Mapping[str, Any], tuple[str, ...]], tuple[Output, ...]]  # of sizes, attributes, dtypes of the inputs
     policy: Callable[[str], str]  # dtype of an output -> name of its precision policy
     cases: tuple[Case, ...]
     bad: tuple[BadInput, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)  # with their defaults; `cores` None is the chip's own number
+    attribute_types: Mapping[str, type] = field(default_factory=dict)  # of attributes whose default is None; a whole number when not named
     limits: Callable[[dict[str, int], dict[str, Any]], None] | None = None  # raises CallError
     check_values: Callable[..., None] | None = None  # (*inputs, **settings), raises CallError: tensors that steer addresses or loops
     arguments: Callable[[dict[str, int], dict[str, Any], tuple[str, ...]], dict[str, Any]] | None = None  # of the factory

@@ -12,7 +12,7 @@ CONTRACT = '''"""@NAME@: what it computes, on which cases, how exactly."""
 import torch
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Contract, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Contract, Operand, Output, Variant
 
 
 def reference(x, scale, **_):
@@ -38,6 +38,7 @@ def mn(M, N):
     inputs=(Operand('x', ('M', 'N'), ('float32',)),),
     attributes={'scale': 1.0, 'cores': None},
     reference=reference,
+    outputs=lambda s, a, t: (Output('y', (s['M'], s['N']), 'float32'),),
     policy=lambda dtype: 'allclose 1e-5/1e-6 + l2 1e-6',
     limits=limits,
     cases=(

@@ -1,7 +1,7 @@
 """Flash attention as a four-stage pipeline with lookahead through queues in GM."""
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Form, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Form, Operand, Output, Variant
 
 from .inputs import half, multiple, refuse_scale, softmax_attention, three
 
@@ -98,6 +98,8 @@ A3_4STAGE = Variant(
     inputs=(Operand('q', ('Sq', 'D'), ('float16',)), Operand('k', KEYS, ('float16',)), Operand('v', KEYS, ('float16',))),
     attributes={'scale': None, 's1_tile': None, 'qk_preload': None, 'exp_ring': None, 'row_slice': True, 'cores': None},
     reference=a3_4stage_reference,
+    outputs=lambda s, a, t: (Output('o', (s['Sq'], s['D']), 'float32'),),
+    attribute_types={'scale': float},
     policy=lambda dtype: 'allclose 1e-3/1e-3 + l2 1e-3',
     limits=a3_4stage_limits,
     twins='ulp 1/5e-4',

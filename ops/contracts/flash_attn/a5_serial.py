@@ -1,7 +1,7 @@
 """Flash attention over the on-chip bridges of a5, one tile of keys after the other."""
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Form, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Form, Operand, Output, Variant
 
 from .inputs import half, multiple, refuse_scale, softmax_attention, three
 
@@ -65,6 +65,8 @@ A5_SERIAL = Variant(
     inputs=tuple(Operand(n, DIMS, ('float16', 'bfloat16')) for n in ('q', 'k', 'v')),
     attributes={'scale': None, 'block_m': None, 'block_n': None, 'cores': None},
     reference=a5_serial_reference,
+    outputs=lambda s, a, t: (Output('o', (s['B'], s['H'], s['S'], s['D']), t[0]),),
+    attribute_types={'scale': float},
     policy=lambda dtype: f'allclose 1e-2/1e-2 + l2 {"1e-3" if dtype == "float16" else "6e-3"}',
     limits=a5_serial_limits,
     twins='ulp 2/5e-4',

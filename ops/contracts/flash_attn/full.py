@@ -5,7 +5,7 @@ import math
 import torch
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Form, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Form, Operand, Output, Variant
 
 from .inputs import half, multiple, refuse_scale, three
 
@@ -55,6 +55,8 @@ FULL = Variant(
     inputs=(Operand('q', ('BH', 'S1', 'D'), ('float16',)), Operand('k', KEYS, ('float16',)), Operand('v', KEYS, ('float16',))),
     attributes={'scale': None, 'cores': None},
     reference=full_reference,
+    outputs=lambda s, a, t: (Output('o', (s['BH'] * s['S1'], s['D']), 'float32'),),
+    attribute_types={'scale': float},
     policy=lambda dtype: 'allclose 1e-3/1e-3 + l2 5e-4',
     limits=full_limits,
     twins='ulp 16/2e-6',

@@ -1,7 +1,7 @@
 """Flash attention over three workspaces, scores and sums of every key."""
 
 from tiletwin.errors import CallError
-from tiletwin.harness.contract import BadInput, Case, Form, Operand, Variant
+from tiletwin.harness.contract import BadInput, Case, Form, Operand, Output, Variant
 
 from .inputs import half, multiple, refuse_scale, softmax_attention, three
 
@@ -32,6 +32,8 @@ WS3 = Variant(
     inputs=tuple(Operand(n, DIMS, ('float16',)) for n in ('q', 'k', 'v')),
     attributes={'scale': None, 'cores': None},
     reference=ws3_reference,
+    outputs=lambda s, a, t: (Output('o', (s['B'], s['H'], s['S'], s['D']), t[0]),),
+    attribute_types={'scale': float},
     policy=lambda dtype: 'allclose 1e-2/1e-2 + l2 3e-3',
     limits=ws3_limits,
     arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
