@@ -5,7 +5,7 @@ import torch
 import tiletwin
 from tiletwin.backends.simulator import simulate
 from tiletwin.dtypes import dtype
-from tiletwin.harness.mutate import deletions
+from tiletwin.harness.mutants import deletions
 from tiletwin.harness.registry import operators, platform
 from tiletwin.ir.nodes import For, Instr, Scope, bodies, walk
 from tiletwin.sim.options import Options

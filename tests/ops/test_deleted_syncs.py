@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tiletwin.backends.analysis import Analyser
-from tiletwin.harness.mutate import deletions
+from tiletwin.harness.mutants import deletions
 from tiletwin.harness.registry import operators
 from tiletwin.ir.nodes import Instr, walk
 from tiletwin.machine.chip import chip
