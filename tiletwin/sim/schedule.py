@@ -182,13 +182,13 @@ class Schedule:
                 return False
             self.scalar_wait(core, step, event, message, self.flag_cycles)
         elif kind == 'cset':
-            self.post_cross(core, step, event, core.now, core.scalar_know)
-            core.now += self.cost.cross_flag()
+            self.post_cross(core, step, event, core.now + self.cost.cross_flag(), core.scalar_know)
+            core.now += self.flag_cycles
         elif kind == 'cwait':
             message = self.take(core, step)
             if message is None:
                 return False
-            self.scalar_wait(core, step, event, message, self.cost.cross_flag())
+            self.scalar_wait(core, step, event, message, self.flag_cycles)
         elif kind == 'sync_all':
             return self.sync_all(core, step, event)
         return True
@@ -239,8 +239,10 @@ class Schedule:
                     o.executed(core, p, core.know[p], seq, step, q.event, q.order)
                 core.count[p] = seq
                 core.free[p] = start + step.cycles
-                core.landed[p] = max(core.landed[p], core.free[p] + step.latency)
-                core.busy[p] += step.cycles
+                # A pipe counts as busy until the last byte has landed, as the profiler of the chip reports it.
+                landed = max(core.landed[p], core.free[p] + step.latency)
+                core.busy[p] += landed - max(start, core.landed[p])
+                core.landed[p] = landed
                 self.slice(core, p, start, core.free[p], step, q.event, 'op', q.issued)
             elif kind == 'wait' or kind == 'cwait':
                 message = self.take(core, step)
