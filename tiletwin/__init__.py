@@ -24,6 +24,7 @@ _LAZY = {
     'PassConfigKey': 'tiletwin.jit',
     'operator': 'tiletwin.harness.registry',
     'operators': 'tiletwin.harness.registry',
+    'using': 'tiletwin.torch_ops',
     'chip': 'tiletwin.machine.chip',
     'TileTwinError': 'tiletwin.errors',
 }
