@@ -88,7 +88,6 @@ class AscendBackend:
     def run(self, kernel: Callable, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
         require(self, RUN)
         found = kernel(*tensors)
-        npu.synchronize()
         return tuple(found) if isinstance(found, (list, tuple)) else (found,)
 
     def time(self, kernel: Callable, tensors: tuple[Any, ...], repeat: int = 50) -> Timing:

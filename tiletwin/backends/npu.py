@@ -79,10 +79,6 @@ def to_device(tensors: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(t.npu() for t in tensors)
 
 
-def synchronize() -> None:
-    _torch().npu.synchronize()
-
-
 def median(samples: tuple[float, ...]) -> float:
     return statistics.median(samples)
 

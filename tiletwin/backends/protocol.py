@@ -59,7 +59,7 @@ class Backend(Protocol):
         """A kernel from a prim_func."""
 
     def run(self, kernel: Callable, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The outputs of one launch, complete when this returns."""
+        """The outputs of one launch; on a device they are complete in the order of its stream."""
 
     def time(self, kernel: Callable, tensors: tuple[Any, ...], repeat: int) -> Timing: ...
 

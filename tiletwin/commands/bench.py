@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ..errors import EnvironmentError_
-from .common import CLEAN, FOUND, USAGE, document, json_option
+from .common import CLEAN, FOUND, USAGE, document, ended, json_option
 
 ABOUT = 'model every operator on its source shapes; compare with the committed baselines, or write them'
 
@@ -19,6 +19,10 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--changed-since', metavar='REV', help='only operators that a change since this revision touches, imports followed')
     parser.add_argument('--refresh-baseline', action='store_true', help='write what changed into the baselines, and show it')
     parser.add_argument('--baselines', metavar='DIR', help='default bench/baselines beside ops')
+    parser.add_argument('--backend', choices=('simulator', 'ascend'), default='simulator',
+                        help='ascend: run on the NPU of this machine and write measured records; default the simulator')
+    parser.add_argument('--measured', metavar='FILE', help='where measured records are added; default bench/measured.jsonl beside ops')
+    parser.add_argument('--repeat', type=int, default=50, metavar='N', help='with --backend ascend: timed launches of a case (default 50)')
     form = parser.add_mutually_exclusive_group()
     json_option(form)
     form.add_argument('--markdown', action='store_true', help='tables for a page or a pull request')
@@ -33,7 +37,34 @@ def modes_of(text: str) -> tuple[str, ...]:
     return modes
 
 
+def _measure(args: argparse.Namespace) -> int:
+    from ..harness.baseline import default_folder, read
+    from ..harness.bench import Request
+    from ..harness.measured import default_file, run as run_measured
+    from ..report import measured as show
+    from ..report.console import make_console
+
+    if args.refresh_baseline:
+        raise EnvironmentError_('--refresh-baseline with --backend ascend', why='baselines hold modelled figures', instead='one of the two')
+    if args.repeat < 1:
+        raise EnvironmentError_(f'--repeat {args.repeat}', instead='a positive number')
+    path = Path(args.measured) if args.measured else default_file()
+    done = run_measured(Request(tuple(args.what), modes_of(args.mode), args.arch, args.changed_since), path, args.repeat)
+    if args.json:
+        document('bench', measured=[show.record_document(m) for m in done], written=str(path))
+    else:
+        folder = Path(args.baselines) if args.baselines else default_folder()
+        show.print_measured(make_console(), list(done), {k: r.figures['us'] for k, r in read(folder).records.items() if 'us' in r.figures})
+        print(f'added to {path}')
+    return ended(done, FOUND if any(m.ok is False for m in done) else CLEAN)
+
+
 def run(args: argparse.Namespace) -> int:
+    if args.backend == 'ascend':
+        return _measure(args)
+    from ..backends.choose import simulated
+
+    simulated('tiletwin bench without --backend ascend')
     from ..harness.baseline import default_folder, read, refresh, refuse_damage
     from ..harness.bench import Request, jobs, run as run_jobs
     from ..harness.drift import drifts

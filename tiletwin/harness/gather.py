@@ -75,7 +75,7 @@ def is_file(name: str) -> bool:
 
 def gather(request: Request) -> Done[Job, Result]:
     """Everything the request names, run. All names are checked before anything runs."""
-    simulated('tiletwin check, lower and trace')
+    simulated('this command')
     chips = request.chips
     plan: list[Any] = [item for name in request.names for item in ([_file(name)] if is_file(name) else operators_named(name))]
     jobs = [job for item in plan for chip in chips for job in _jobs(item, chip, request)]

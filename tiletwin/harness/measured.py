@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, geometric_mean
 from typing import Any, Iterable, Mapping
@@ -16,10 +16,14 @@ from ..backends import npu
 from ..backends.choose import backend
 from ..backends.protocol import MEASURED, TIME, require
 from ..errors import CallError, EnvironmentError_
+from ..machine.chip import chip as chip_of
+from .bench import Job, Request, jobs
+from .gather import operators_named
+from .progress import Done, work_through
+from .record import Key, measure as model, root
 
 FORMAT = 1
 REPEAT = 50
-Key = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Measurement:
     least: float
     most: float
     samples: int
-    ok: bool  # the numbers are inside the policy of the contract
+    ok: bool | None  # the numbers are inside the policy of the contract; None where the shape is too large for the reference
     message: str  # what is wrong with them
     device: str  # as the driver names it
     cores: int
@@ -47,22 +51,44 @@ class Measurement:
 
 
 def measure(operator: Any, mode: str, case: Any, repeat: int = REPEAT) -> Measurement:
-    """Runs and times one case natively: the outputs are judged like simulated ones, the time comes from npu events."""
+    """Runs and times one case natively: outputs are judged like simulated ones, the time comes from npu events."""
     on = backend('ascend')
     require(on, TIME, f'{operator.name} {case.name}')
     chip = on.chip(None)
     variant = operator.variant
     inputs = variant.make_inputs(case)
     attributes = operator.attributes_in(case, mode)
-    cores = attributes.get('cores') or on.cores(chip)
-    settings = {**variant.settings(attributes), 'cores': cores}
-    kernel = operator.kernel(dict(case.sizes), settings, tuple(str(x.dtype).removeprefix('torch.') for x in inputs), mode, chip)
+    kernel = operator.kernel(dict(case.sizes), variant.settings(attributes), tuple(str(x.dtype).removeprefix('torch.') for x in inputs), mode, chip)
     there = npu.to_device(inputs)
-    outputs = tuple(x.cpu() for x in on.run(kernel, there))
-    _, wrong = operator.judge(case, inputs, tuple(x.cpu() for x in there), outputs)
+    outputs = on.run(kernel, there)
+    ok, message = None, ''
+    if case not in variant.timed:
+        _, wrong = operator.judge(case, inputs, tuple(x.cpu() for x in there), tuple(x.cpu() for x in outputs))
+        ok, message = not wrong, '\n'.join(wrong)
     timing = on.time(kernel, there, repeat)
     return Measurement(operator.name, mode, chip, case.name, round(timing.microseconds, 3), round(min(timing.samples), 3),
-                       round(max(timing.samples), 3), len(timing.samples), not wrong, '\n'.join(wrong), npu.device_name() or '', cores, npu.versions())
+                       round(max(timing.samples), 3), len(timing.samples), ok, message, npu.device_name() or '', attributes.get('cores') or on.cores(chip),
+                       npu.versions())
+
+
+def run(request: Request, path: Path, repeat: int = REPEAT) -> Done[Job, Measurement]:
+    """Measures what a benchmark asks for and adds every record to the file as soon as it is there."""
+    on = backend('ascend')
+    require(on, TIME, 'tiletwin bench')
+    chip = on.chip(request.chip)
+    if path.is_file():
+        read(path)  # a long benchmark must not end in a file that cannot be added to
+
+    def one(job: Job) -> Measurement:
+        found = measure(job.operator, job.mode, job.case, repeat)
+        append(path, [found])
+        return found
+
+    return work_through(jobs(replace(request, chip=chip)), one, lambda job: job.title)
+
+
+def default_file() -> Path:
+    return root() / 'bench' / 'measured.jsonl'
 
 
 def append(path: Path, records: Iterable[Measurement]) -> int:
@@ -143,10 +169,27 @@ def compare(measured: Iterable[Measurement], modelled: Mapping[Key, float]) -> F
     """Pairs by key; of several measurements of one key the last one counts. Wrong numbers have no time worth predicting."""
     pairs, left = [], []
     for key, record in {r.key: r for r in measured}.items():
-        if not record.ok:
+        if record.ok is False:
             left.append((key, f'its numbers were wrong: {record.message.splitlines()[0] if record.message else ""}'))
         elif key not in modelled:
             left.append((key, 'there is no modelled record'))
         else:
             pairs.append(Pair(key, record.us, modelled[key]))
     return Fit(tuple(pairs), tuple(left))
+
+
+def modelled(measured: Iterable[Measurement]) -> dict[Key, float]:
+    """Modelled microseconds of what was measured, on the same number of cores."""
+    found: dict[Key, float] = {}
+    for record in {r.key: r for r in measured}.values():
+        (operator,) = operators_named(record.operator)
+        case = next((c for c in (*operator.cases, *operator.variant.timed) if c.name == record.case), None)
+        if case is None:
+            continue
+        if 'cores' in operator.variant.attributes and record.cores != chip_of(record.chip).cube_cores:
+            # A slow case is timed without data: another number of cores makes it no smaller.
+            case = replace(case, attributes={**case.attributes, 'cores': record.cores}, slow=case.slow or case in operator.variant.timed)
+        figures = model(operator, case, record.mode, record.chip).figures
+        if 'us' in figures:
+            found[record.key] = float(figures['us'])
+    return found

@@ -1,0 +1,1 @@
+"""Reductions of the dialect live here in the fork."""

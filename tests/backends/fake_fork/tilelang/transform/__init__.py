@@ -1,0 +1,1 @@
+from .pass_config import PassConfigKey  # noqa: F401
