@@ -32,6 +32,8 @@ PLATFORMS = ('A2', 'A3', 'A5')
 
 # Called with every Launch of every kernel, in order of registration.
 on_launch: list[Callable[[Launch], None]] = []
+# Called with every kernel and what a call bound it to, before anything runs.
+on_call: list[Callable[['JITKernel', Bound], None]] = []
 
 
 @contextmanager
@@ -42,6 +44,16 @@ def observe(callback: Callable[[Launch], None]) -> Iterator[None]:
         yield
     finally:
         on_launch.remove(callback)
+
+
+@contextmanager
+def observe_calls(callback: Callable[['JITKernel', Bound], None]) -> Iterator[None]:
+    """Within the block, `callback` sees every call with data, its tensors as they are before it."""
+    on_call.append(callback)
+    try:
+        yield
+    finally:
+        on_call.remove(callback)
 
 
 def determine_platform(platform: str = 'auto') -> str:
@@ -199,6 +211,8 @@ class JITKernel:
 
         options = Options(chip=self.platform.lower(), target=self.target, sanitize=sanitizing(), data=data)
         if data:
+            for seen in list(on_call):
+                seen(self, bound)
             record = simulate(self.program, bound.tensors, bound.scalars, options, bound.poisoned)
         else:
             record = clock(self.program, bound.scalars, options.chip, options.target, options.sanitize, bound.poisoned)

@@ -9,26 +9,33 @@ What is neither caught nor proven has survived.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections import Counter
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable, Sequence
 
-from ..errors import TileTwinError, VerifyError
+import torch
+
+from ..errors import CallError, EnvironmentError_, TileTwinError, VerifyError
 from ..ir.verify import verify
+from ..machine.chip import chip as chip_of
 from ..sanitize.findings import Finding
 from ..sim import workers
+from .gather import DEFAULT_CHIP, is_file, operators_named
 from .mutants import Mutant
-from .mutation_cases import Setting, settings
+from .mutation_cases import Setting, launches, same_bytes, settings
+from .progress import Done, work_through
 from .same_order import lost
 
 if TYPE_CHECKING:
-    import torch
-
     from .registry import Operator
 
 CAUGHT, REDUNDANT, SURVIVED = 'caught', 'redundant', 'survived'
 QUEUES = 'every pipe executes the same queue'
 ORDER = 'every two accesses to the same bytes keep their order'
+LEFT = 'every two accesses to the same bytes keep their order; a cross flag stays set when the kernel ends'
 SLOTS = 'no race on fewer slots, and the same outputs bit by bit'
 DATA = ('ring', 'init')  # changes that may leave the order alone and the numbers wrong
 
@@ -95,11 +102,61 @@ class Score:
         """Synchronisation and slots the kernel could do without."""
         return tuple(o for o in self.of(REDUNDANT) if o.change in ('delete', 'ring'))
 
-    def record(self) -> dict[str, Any]:
-        """The score as data: counts, and every mutant that was not caught."""
-        return {'operator': self.operator, 'mode': self.mode, 'chip': self.chip, 'mutants': self.total, 'caught': self.caught,
-                'redundant': self.redundant, 'survived': self.survivors, 'score': round(self.percent, 2), 'by': self.by_tool, 'cases': list(self.cases),
-                'survivors': [asdict(o) for o in self.of(SURVIVED)], 'redundant_list': [asdict(o) for o in self.of(REDUNDANT)]}
+
+@dataclass(frozen=True)
+class Request:
+    """Which kernels to score. `chip` None: a3, or the first chip the operator is written for; 'all': every chip."""
+
+    names: tuple[str, ...]  # operators, 'all', or Python files
+    mode: str = 'expert'
+    chip: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    name: str
+    run: Callable[[], list[Score]]
+
+
+def scores(request: Request) -> Done[Job, list[Score]]:
+    """The scores of everything named; operators that are done survive an interrupt."""
+    return work_through([job for name in request.names for job in _jobs(name, request)], lambda job: job.run(), lambda job: job.name)
+
+
+def _jobs(name: str, request: Request) -> list[Job]:
+    if is_file(name):
+        path = Path(name)
+        if not path.is_file():
+            raise EnvironmentError_(f'no file {name!r}', instead='a Python file that launches kernels, or an operator of `tiletwin list`')
+        return [Job(name, lambda: file_scores(path, request.chip))]
+    jobs = []
+    for operator in operators_named(name):
+        if request.mode not in operator.modes:
+            raise EnvironmentError_(f'{operator.name} has no {request.mode} form', instead='one of ' + ', '.join(operator.modes))
+        for chip in chips_of(operator, request.chip):
+            jobs.append(Job(f'{operator.name} on {chip}', lambda operator=operator, chip=chip: [score(operator, request.mode, chip)]))
+    return jobs
+
+
+def chips_of(operator: 'Operator', wanted: str | None) -> tuple[str, ...]:
+    """The chips to look at: the one named, all of them, or the default one."""
+    if wanted == 'all':
+        return operator.chips
+    if wanted is None:
+        return (DEFAULT_CHIP,) if DEFAULT_CHIP in operator.chips else operator.chips[:1]
+    name = chip_of(wanted).name
+    if name not in operator.chips:
+        raise EnvironmentError_(f'{operator.name} is not written for {name}', instead='--arch ' + ', '.join(operator.chips))
+    return (name,)
+
+
+def file_scores(path: Path, chip: str | None) -> list[Score]:
+    """One score a kernel of a script; its launches are the cases, and their outputs without a mutation the reference."""
+    with contextlib.redirect_stdout(sys.stderr):
+        kernels = launches(path, chip if chip != 'all' else None)
+    if not kernels:
+        raise CallError(f'{path} launched no kernel')
+    return [Score(f'{path} {name}', '', found[0].chip, tuple(s.name for s in found), outcomes(found)) for name, found in kernels.items()]
 
 
 def score(operator: 'Operator', mode: str = 'expert', chip: str = 'a3', processes: int | None = None) -> Score:
@@ -110,8 +167,6 @@ def score(operator: 'Operator', mode: str = 'expert', chip: str = 'a3', processe
 
 def outcomes(found: Sequence[Setting], processes: int | None = None) -> tuple[Outcome, ...]:
     """The fate of every mutant of some launches of one kernel, in the order of its text."""
-    import torch
-
     keys = list(dict.fromkeys(key for s in found for key in s.mutants))
     for s in found:
         s.known, s.queues  # both sides of a fork look at them
@@ -143,15 +198,23 @@ def fate(found: Sequence[Setting], key: tuple) -> Outcome:
 
     if mutant.change.startswith('move') and all(_same_queues(s, m) for s, m in present):
         return outcome(REDUNDANT, QUEUES)
-    for s, m in present:
-        by = notices(s, m)
-        if by:
+    # The first case catches nearly all. A proof costs less than a search through the other cases, and where it fails it says where to look.
+    first = present if mutant.change in DATA else present[:1]
+    for s, m in first:
+        if by := notices(s, m):
             return outcome(CAUGHT, by, s.name)
+    proof = SLOTS if mutant.change in DATA else ORDER
     for s, m in present:
-        missing = differs(s, m)
+        missing, left = differs(s, m)
         if missing:
-            return outcome(SURVIVED, missing, s.name)
-    return outcome(REDUNDANT, SLOTS if mutant.change in DATA else ORDER)
+            break
+        proof = LEFT if left else proof
+    else:
+        return outcome(REDUNDANT, proof)
+    for other, m in sorted(present[len(first):], key=lambda x: x[0] is not s):
+        if by := notices(other, m):
+            return outcome(CAUGHT, by, other.name)
+    return outcome(SURVIVED, missing, s.name)
 
 
 def _same_queues(s: Setting, m: Mutant) -> bool:
@@ -182,21 +245,17 @@ def _new(s: Setting, findings: Sequence[Finding]) -> str:
     return next((f.tool for f in findings if f.id not in s.known), '')
 
 
-def differs(s: Setting, m: Mutant) -> str:
-    """Why the mutant is not the same kernel as the original in this launch; empty when it is."""
+def differs(s: Setting, m: Mutant) -> tuple[str, bool]:
+    """Why the mutant is not the same kernel as the original in this launch, empty when it is; and whether it leaves a cross flag set."""
     if m.change in DATA:
-        import torch
-
         _, tensors = s.run(m.program)
-        changed = next((n for n in s.outputs if n not in s.scratch and not torch.equal(_bytes(tensors[n]), _bytes(s.outputs[n]))), '')
-        return changed and f'{changed} holds other values, inside the policy'
-    found = s.order(m.program).runs()
+        changed = next((n for n in s.outputs if n not in s.scratch and not same_bytes(tensors[n], s.outputs[n])), '')
+        return changed and f'{changed} holds other values, inside the policy', False
+    try:
+        found = s.order(verify(m.program, 'the mutation', s.target)).runs()
+    except VerifyError:
+        return 'the verifier refuses it', False
     if len(found) != len(s.runs):
-        return 'other blocks issue the same instructions'
-    return next((why for (original, needed), run in zip(s.runs, found) if (why := lost(needed, original, run))), '')
-
-
-def _bytes(t: 'torch.Tensor') -> 'torch.Tensor':
-    import torch
-
-    return t.contiguous().view(-1).view(torch.uint8)
+        return 'other blocks issue the same instructions', False
+    why = next((why for (original, needed), run in zip(s.runs, found) if (why := lost(needed, original, run))), '')
+    return why, any(run.left > original.left for (original, _), run in zip(s.runs, found))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
+import torch
+
 from ..backends.analysis import Analyser
+from ..errors import CallError
 from ..ir.nodes import Program
 from ..machine.chip import chip as chip_of
 from ..passes.hoist_loads import hoist_loads
@@ -18,8 +22,6 @@ from .mutants_data import data_mutants
 from .same_order import Bound, Need, Order, Run, needs
 
 if TYPE_CHECKING:
-    import torch
-
     from .contract import Case
     from .registry import Operator
 
@@ -34,8 +36,8 @@ class Setting:
     target: str
     scalars: dict[str, Any]
     poisoned: frozenset[str]
-    tensors: Callable[[], dict[str, 'torch.Tensor']]  # fresh ones, by parameter
-    wrong: Callable[[dict[str, 'torch.Tensor']], str]  # what is wrong with the tensors after the launch; '' when nothing
+    tensors: Callable[[], dict[str, torch.Tensor]]  # fresh ones, by parameter
+    wrong: Callable[[dict[str, torch.Tensor]], str]  # what is wrong with the tensors after the launch; '' when nothing
     scratch: frozenset[str] = frozenset()  # tensors nobody reads after the launch
     first: bool = False  # its rings run full: the case to begin with
 
@@ -62,7 +64,7 @@ class Setting:
         """What the original is told already."""
         return frozenset(f.id for f in self.findings(self.program))
 
-    def run(self, program: Program) -> tuple[tuple[Finding, ...], dict[str, 'torch.Tensor']]:
+    def run(self, program: Program) -> tuple[tuple[Finding, ...], dict[str, torch.Tensor]]:
         """Findings and tensors of a run with data."""
         from ..backends.simulator import simulate
 
@@ -71,7 +73,7 @@ class Setting:
         return launch.verdict.findings, tensors
 
     @functools.cached_property
-    def outputs(self) -> dict[str, 'torch.Tensor']:
+    def outputs(self) -> dict[str, torch.Tensor]:
         return self.run(self.program)[1]
 
     @functools.cached_property
@@ -107,8 +109,6 @@ def ordered(found: list[Setting]) -> list[Setting]:
 
 
 def _setting(operator: 'Operator', case: 'Case', mode: str, chip: str) -> Setting:
-    import torch
-
     from .precision import policy
 
     variant = operator.variant
@@ -138,3 +138,46 @@ def _setting(operator: 'Operator', case: 'Case', mode: str, chip: str) -> Settin
 
     return Setting(case.name, kernel.program, kernel.platform.lower(), kernel.target, bound.scalars, bound.poisoned, fresh, wrong,
                    bound.poisoned - frozenset(outputs), case.purpose == 'reuse')
+
+
+def launches(path: Path, chip: str | None) -> dict[str, list[Setting]]:
+    """Every kernel a script launches, each with its launches of different programs and scalars."""
+    from ..jit import observe_calls
+    from .script import run_script
+
+    found: dict[str, dict[tuple, Setting]] = {}
+
+    def note(kernel: Any, bound: Any) -> None:
+        mine = found.setdefault(f'{kernel.program.name}' + (f' (line {kernel.program.span.line})' if kernel.program.span else ''), {})
+        key = (id(kernel), tuple(sorted(bound.scalars.items())))
+        if key not in mine:
+            mine[key] = of_launch(kernel, bound, f'launch {len(mine) + 1}')
+
+    with observe_calls(note):
+        ran = run_script(path, chip)
+    if ran.refusal is not None:
+        raise ran.refusal
+    if ran.failure:
+        raise CallError(f'{path} failed\n{ran.failure.rstrip()}')
+    return {name: ordered(list(mine.values())) for name, mine in found.items()}
+
+
+def of_launch(kernel: Any, bound: Any, name: str = 'launch') -> Setting:
+    """A launch with the tensors it is about to get; right is what the kernel itself computes from them."""
+    before = {n: t.clone() for n, t in bound.tensors.items() if n not in bound.poisoned}
+    empty = {n: (t.shape, t.dtype) for n, t in bound.tensors.items() if n in bound.poisoned}
+    results = [n for n, t in bound.tensors.items() if any(t is r for r in bound.results) or n not in bound.poisoned]
+
+    def fresh() -> dict[str, torch.Tensor]:
+        return {n: before[n].clone() if n in before else torch.empty(*empty[n][:1], dtype=empty[n][1]) for n in bound.tensors}
+
+    def wrong(tensors: dict[str, torch.Tensor]) -> str:
+        return next((f'{n} holds other values' for n in results if not same_bytes(tensors[n], setting.outputs[n])), '')
+
+    setting = Setting(name, kernel.program, kernel.platform.lower(), kernel.target, bound.scalars, bound.poisoned, fresh, wrong,
+                      frozenset(bound.tensors) - frozenset(results))
+    return setting
+
+
+def same_bytes(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return torch.equal(a.contiguous().view(-1).view(torch.uint8), b.contiguous().view(-1).view(torch.uint8))

@@ -7,7 +7,7 @@ relation when in its run
 
 * every pipe executes the same operations,
 * every operation knows all it knew in the original about operations it conflicts with, and
-* every flag still carries each set to one wait: none is set twice, left behind, or fed or taken by several pipes.
+* every flag still carries each set to one wait: none is set twice or left behind, no cross flag is set or taken by several pipes.
 
 The last point makes the run stand for all runs: which set a wait takes then does not depend on how long anything lasts.
 Pairs the original leaves to the hardware (V on a5, large Mmad) stay in the order of their pipe, which the first point keeps.
@@ -47,6 +47,7 @@ class Run:
     written: frozenset[str]
     ops: dict[int, list[tuple]] = field(default_factory=dict)  # pipe of a core -> (sequence number, knowledge, core, step)
     broken: str = ''  # a flag that does not carry one set to one wait
+    left: int = 0  # cross flags nobody waited for: no finding, the next launch starts with fresh counters
 
     def issued(self, core: CoreState, step: Step, event: tuple) -> None:
         pass
@@ -115,7 +116,8 @@ class Order:
         for batch in self.batches():
             run = Run(frozenset(f'GM:{name}' for name in a.issuer.shifts.written))
             outcome = Schedule(batch, a.issuer.cores - 1, expand, cost, a.chip, (run,)).run()
-            run.broken = run.broken or self.crossed(batch, expand) or next(('a cross flag is left set' for c in outcome.cores if any(c.cross.values())), '')
+            run.broken = run.broken or self.crossed(batch, expand)
+            run.left = sum(len(queue) for c in outcome.cores for queue in c.cross.values())
             out.append(run)
         return out
 
