@@ -47,11 +47,13 @@ class Residency:
 
 
 class CostModel:
-    def __init__(self, chip: Chip, busy_cubes: int, busy_vectors: int, residency: Residency = Residency()):
+    def __init__(self, chip: Chip, busy_cubes: int, busy_vectors: int, residency: Residency = Residency(), l1_read: bool = False):
+        """`l1_read`: the launch also reads L1 (MTE1), which shares the port of L1 with what MTE2 writes."""
         self.chip = chip
         self._k = chip.constants
         self._busy = {'cube': max(1, min(busy_cubes, chip.cube_cores)), 'vector': max(1, min(busy_vectors, chip.vector_cores))}
         self._l2 = residency
+        self._caps = {r: chip.constants[f'{r}.cap_shared' if r == 'gm_to_l1' and l1_read else f'{r}.cap'] for r in ('gm_to_l1', 'gm_to_ub')}
         self._vector = VectorCost(chip)
         # One instruction shape repeats thousands of times in a launch.
         self._dma = functools.cache(self._dma_cost)
@@ -92,7 +94,7 @@ class CostModel:
 
     def _read_burst(self, kind: str, route: str, size: int, hit: float) -> float:
         """Cycles of `size` contiguous bytes; every burst opens an HBM row."""
-        l2 = min(self._k[f'{route}.cap'], self.chip.per_cycle(self._k['gm.read_l2']) / self._busy[kind])
+        l2 = min(self._caps[route], self.chip.per_cycle(self._k['gm.read_l2']) / self._busy[kind])
         return (1 - hit) * (size + self._k['gm.burst']) / self._hbm(kind) * self._l2.read_slowed + hit * size / l2
 
     def _write_burst(self, kind: str, route: str, size: int, hit: float) -> float:
@@ -111,14 +113,24 @@ class CostModel:
         per = self._k['cube.fractal_fp32' if dtype_of(dtype).name == 'float32' else 'cube.fractal']
         return on_grid(self._k['cube.fixed'] + per * fractals)
 
-    def _vector_cycles(self, op: str, elements: int, es: int, conflict: bool = False, rows: int = 1, cols: int = 0, axis: int = -1,
-                       kind: str = 'sum', clear: bool = True, repeats: int = 0) -> float:
+    def _vector_cycles(self, op: str, elements: int, es: int, conflict: str = '', rows: int = 1, cols: int = 0, axis: int = -1,
+                       kind: str = 'sum', clear: bool = True, repeats: int = 0, fused: bool = False) -> float:
         """One operation of the vector pipe; the keywords describe the shape of the routines that have one (`vector.Work`)."""
-        return on_grid(self._vector.cycles(op, Work(elements, es, conflict, rows, cols, axis, kind, clear, repeats)))
+        return on_grid(self._vector.cycles(op, Work(elements, es, conflict, rows, cols, axis, kind, clear, repeats, fused)))
 
-    def bank_conflict(self, src0: int, src1: int) -> bool:
-        """Whether two sources at these UB addresses meet in a bank group: a repeat reads 8 of the 16 groups of 32 B from each (hardware 2.3)."""
-        return self._k['vector.bank_groups'] == 16 and (src1 - src0) // 32 % 16 != 8
+    def bank_conflict(self, dst: int, src0: int, src1: int) -> str:
+        """How operands at these UB addresses meet in a bank: 'read', 'write' or ''. A repeat moves 256 bytes, 8 of the 16 groups of 32 B, per
+        operand; a group serves one read and one write at a time, the write in another of its three banks of 64 KiB rows (hardware 2.3)."""
+        if self._k['vector.bank_groups'] != 16:
+            return ''
+        if (src1 - src0) // 32 % 16 != 8:
+            return 'read'
+        return 'write' if any(dst >> 16 == s >> 16 and (dst - s) // 32 % 16 != 8 for s in (src0, src1)) else ''
+
+    @property
+    def fuses(self) -> bool:
+        """Neighbouring tile operations can share a vector function."""
+        return self._vector.in_registers
 
     # -- scalar unit and synchronisation ------------------------------------------------------------------------------
     def scalar(self, kind: str) -> float:

@@ -22,17 +22,22 @@ class Work:
 
     elements: int
     es: int
-    conflict: bool = False  # two sources in the same bank group
+    conflict: str = ''  # how the operands of a two-source instruction meet in a bank: '', 'read' or 'write'
     rows: int = 1
     cols: int = 0
     axis: int = -1
     kind: str = 'sum'
     clear: bool = True
     repeats: int = 0  # of the raw repeat forms
+    fused: bool = False  # in one vector function with the operation before
 
     @property
     def width(self) -> int:
         return self.cols or self.elements
+
+
+# Constant with the cycles per repeat when operands meet otherwise than by two sources in one bank group.
+_MEETING = {'write': 'vector.read_write', 'block': 'vector.stride0'}
 
 
 class VectorCost:
@@ -41,24 +46,40 @@ class VectorCost:
     def __init__(self, chip: Chip):
         self._constants = chip.constants
         self._tail = chip.constants['vector.tail']
+        self._ports = chip.constants['vector.issue_ports']
         self._get = chip.constants['scalar.ub_read']
         self._put = chip.constants['scalar.ub_write']
         self._loop = chip.constants['scalar.loop']
 
+    @property
+    def in_registers(self) -> bool:
+        """The chip computes in vector registers, so neighbouring loops can be one."""
+        return self._ports > 1
+
     def cycles(self, op: str, work: Work) -> float:
         chain = _CHAINS.get(op)
-        if chain is not None:
-            return sum(self.run(instr, work.elements * work.es, work.conflict) for instr in chain)
-        return _ROUTINES[op](self, work)
+        if chain is None:
+            return _ROUTINES[op](self, work)
+        size = work.elements * work.es
+        if self.in_registers:
+            first = self.inner(chain[0], size) if work.fused else self.run(chain[0], size)
+            return first + sum(self.inner(instr, size) for instr in chain[1:])
+        return sum(self.run(instr, size, work.conflict) for instr in chain)
 
-    def run(self, instr: str, size: float, conflict: bool = False) -> float:
+    def run(self, instr: str, size: float, conflict: str = '') -> float:
         """One instruction in count mode over `size` bytes of its widest operand."""
         return self.repeat(instr, math.ceil(size / REPEAT), conflict) + (self._tail if size % REPEAT else 0)
 
-    def repeat(self, instr: str, repeats: float, conflict: bool = False) -> float:
+    def repeat(self, instr: str, repeats: float, conflict: str = '') -> float:
         """One instruction in repeat mode."""
         head, slope, slow = self._constants[f'vector.{instr}']
-        return head + (slow if conflict else slope) * repeats
+        if conflict and slow > slope:
+            slope = slow if conflict == 'read' else max(slope, self._constants[_MEETING[conflict]])
+        return head + slope * repeats
+
+    def inner(self, instr: str, size: float) -> float:
+        """One instruction inside a vector function whose loop has begun: no start, no load of what registers hold, and the issue ports share the work."""
+        return self._constants[f'vector.{instr}'][1] / self._ports * math.ceil(size / REPEAT)
 
     def scalars(self, reads: int, writes: int) -> float:
         """A loop of the scalar unit inside a library routine."""
@@ -108,15 +129,19 @@ def _progression(c: VectorCost, w: Work) -> float:
 
 
 def _broadcast(c: VectorCost, w: Work) -> float:
-    """Rows of one element become blocks (vbrcb, 8 per repeat) that are copied along; a single row is copied down."""
+    """Rows of one element become blocks (vbrcb, 8 per repeat) that are copied along; a single row is copied down. Registers are loaded spread."""
+    if c.in_registers:
+        return c.run('vcopy', w.elements * w.es)
     spread = c.repeat('vbrcb', math.ceil(w.rows / 8)) if w.axis in (1, -1) else 0.0
     return spread + c.run('vcopy', w.elements * w.es)
 
 
 def _tree(c: VectorCost, w: Work, rows: int, cols: int) -> float:
-    """Each of `rows` rows to one element: fold the repeats of a row pairwise, then one whole-repeat reduction per row."""
+    """Each of `rows` rows to one element: fold the repeats of a row pairwise, then one whole-repeat reduction per row. Registers fold while loading."""
     fold, last = ('vadd', 'vcadd') if w.kind == 'sum' else ('vmax', 'vcmax')
     repeats, cycles = math.ceil(cols * w.es / REPEAT), 0.0
+    if c.in_registers:
+        return c.repeat(last, rows) + rows * c.inner(fold, repeats * REPEAT)
     while repeats > 1:
         half = repeats // 2
         cycles += c.repeat(fold, rows * half, w.conflict)
@@ -130,6 +155,8 @@ def _reduce(c: VectorCost, w: Work) -> float:
         results, cycles = w.rows, _tree(c, w, w.rows, w.width)
     else:
         results, rows, per_row, cycles = w.width, w.rows, math.ceil(w.width * w.es / REPEAT), 0.0
+        if c.in_registers:
+            cycles, rows = c.inner('vadd' if w.kind == 'sum' else 'vmax', rows * per_row * REPEAT), 1
         while rows > 1:
             half = rows // 2
             cycles += c.repeat('vadd' if w.kind == 'sum' else 'vmax', half * per_row, w.conflict)
@@ -175,8 +202,8 @@ def _topk(c: VectorCost, w: Work) -> float:
 
 
 def _row_expand(instr: str) -> Callable[[VectorCost, Work], float]:
-    """One block per row, then the operation with that block as second source."""
-    return lambda c, w: c.repeat('vbrcb', math.ceil(w.rows / 8)) + c.run(instr, w.elements * w.es, w.conflict)
+    """One block per row, then the operation with that block, read again by every block of the repeat, as second source."""
+    return lambda c, w: c.repeat('vbrcb', math.ceil(w.rows / 8)) + c.run(instr, w.elements * w.es, 'block')
 
 
 def _raw(instr: str) -> Callable[[VectorCost, Work], float]:
@@ -209,3 +236,5 @@ _ROUTINES: dict[str, Callable[[VectorCost, Work], float]] = {
     'bilinear_interpolation': lambda c, w: c.repeat('vgatherb', w.repeats) + c.repeat('vmul', w.repeats) + c.repeat('vadd', w.repeats),
 }
 VECTOR_OPS = frozenset(_CHAINS) | frozenset(_ROUTINES)
+# What a loop over registers does element by element.
+ELEMENTWISE = frozenset(_CHAINS) - {'gathermask_experiment'}

@@ -13,6 +13,7 @@ from ..ir.nodes import Instr, Program, Region, Store
 from ..ir.ops import OPS, PIPES
 from .access import Access, Fault, Geometry, Rect, Span2D
 from .codegen import instr_route
+from .fusion import fused
 from .operands import shape, vector_accesses, work
 
 PIPE = {name: i for i, name in enumerate(PIPES)}
@@ -50,6 +51,7 @@ class Expander:
 
     def __init__(self, program: Program, geometry: Geometry, chip, cost, target: str):
         self.program, self.geometry, self.chip, self.cost, self.target = program, geometry, chip, cost, target
+        self.fused = fused(program) if cost.fuses else frozenset()
 
     def scalar(self, kind: str, s: Store, values: dict) -> Expanded:
         """A scalar read or write of one element of UB or GM."""
@@ -81,7 +83,7 @@ class Expander:
         elif pipe == 'M':
             steps = self.cube(instr.op, args, rects, attrs, faults)
         elif pipe == 'V':
-            steps = self.vector(instr.op, tuple(args), rects, attrs, faults)
+            steps = self.vector(instr.op, tuple(args), rects, attrs, faults, id(instr) in self.fused)
         elif pipe == 'sync':
             steps = self.sync(instr.op, args, attrs, faults, role)
         else:
@@ -244,7 +246,8 @@ class Expander:
         return min(self.geometry.shapes[r.buffer.name][-2], r.extents[-2])
 
     def _row_pitch(self, r: Rect, rows: int, cols: int, faults: list[Fault]) -> None:
-        if rows > 1 and cols * r.buffer.es % 32:
+        # A slice is right where the buffer's own rows are the blocks that the engine fills.
+        if rows > 1 and cols * r.buffer.es % 32 and self.geometry.shapes[r.buffer.name][-1] * r.buffer.es != -(-cols * r.buffer.es // 32) * 32:
             faults.append(Fault('misaligned', f'rows of {cols * r.buffer.es} bytes in {r.buffer.name}', 'the copy engine starts every UB row at a 32-byte block, '
                                 'vector operations expect dense rows', f'make the inner extent a multiple of {32 // r.buffer.es} elements and clip at the tensor'))
 
@@ -290,7 +293,7 @@ class Expander:
         return shape[-2], shape[-1]
 
     # -- vector -------------------------------------------------------------------------------------------------------
-    def vector(self, op: str, args: tuple, rects: dict[int, Rect], attrs: dict, faults: list[Fault]) -> list[Step]:
+    def vector(self, op: str, args: tuple, rects: dict[int, Rect], attrs: dict, faults: list[Fault], joined: bool) -> list[Step]:
         accesses = tuple(vector_accesses(op, args, rects, attrs, self.geometry))
         for a in accesses:
             self._aligned(a, faults)
@@ -306,9 +309,9 @@ class Expander:
         if op in ('compare', 'compare_scalar') and n * rects[1].buffer.es % 256:
             faults.append(Fault('misaligned', f'{op} of {n * rects[1].buffer.es} bytes', 'compare works on whole 256-byte repeats', 'pad the tile to a multiple of '
                                 f'{256 // rects[1].buffer.es} elements'))
-        sources = [a.span.start for a in accesses if a.mode == 'r'] if OPS[op].signature == 'wrr' else []
-        conflict = len(sources) == 2 and self.cost.bank_conflict(*sources)
-        steps.append(Step('op', PIPE['V'], accesses=accesses, cycles=self.cost.vector(op, n, es, conflict, **shape(op, args, rects, attrs)), op=op,
+        places = [a.span.start for a in accesses] if OPS[op].signature == 'wrr' else []
+        conflict = self.cost.bank_conflict(*places) if len(places) == 3 else ''
+        steps.append(Step('op', PIPE['V'], accesses=accesses, cycles=self.cost.vector(op, n, es, conflict, fused=joined, **shape(op, args, rects, attrs)), op=op,
                           flops=n, dtype=widest.dtype))
         if op == 'reduce' and not attrs['clear'] and self.target == 'ascendc':
             merge = next(a for a in accesses if a.mode == 'm')
