@@ -98,7 +98,7 @@ def deletions(program: Program) -> Iterator[Mutant]:
 
 def mutants(program: Program, chip: Chip) -> Iterator[Mutant]:
     """Every change to every synchronisation statement."""
-    ids = _used_ids(program)
+    ids = used_ids(program)
     for site in sites(program):
         s = site.first
         yield site.mutant('delete', lambda site=site: _replaced(program, site, lambda s: ()))
@@ -157,13 +157,13 @@ def _at_edge(body: tuple[Stmt, ...], these: list[Stmt], top: bool) -> tuple[Stmt
 
 
 # -- renumber and reverse ---------------------------------------------------------------------------------------------------
-def _pool(s: Instr) -> tuple:
+def pool(s: Instr) -> tuple:
     """Flags share their ids by pair of pipes, cross flags share one set."""
     return s.args[:2] if s.op not in CROSS else ()
 
 
-def _used_ids(program: Program) -> dict[tuple, dict[int, tuple[int, int]] | None]:
-    """By pool: for each id expression (by identity of the instruction) the range of its values; None where one is unknown."""
+def used_ids(program: Program) -> dict[tuple, dict[int, tuple[int, int]] | None]:
+    """By pool the range of values of each instruction's id, by identity of the instruction; None where one is unknown."""
     pools: dict[tuple, dict | None] = {}
 
     def visit(body: tuple[Stmt, ...], env: dict) -> None:
@@ -182,14 +182,16 @@ def _used_ids(program: Program) -> dict[tuple, dict[int, tuple[int, int]] | None
                     visit(a, env)
                     visit(b, env)
                 case Instr(op=op) if op in ID:
-                    found = pools.setdefault(_pool(s), {})
+                    found = pools.setdefault(pool(s), {})
                     r = bounds(s.args[ID[op]], env)
                     if r is None:
-                        pools[_pool(s)] = None
+                        pools[pool(s)] = None
                     elif found is not None:
                         found[id(s)] = r
 
-    visit(program.body, {program.launch.vid.name: (0, 1)})
+    launch = program.launch
+    blocks = E.int_value(launch.blocks)
+    visit(program.body, {launch.vid.name: (0, launch.vectors - 1)} | ({launch.cid.name: (0, blocks - 1)} if blocks else {}))
     return pools
 
 
@@ -198,7 +200,7 @@ def _other_ids(s: Instr, ids: dict, chip: Chip) -> Iterator[tuple[str, int | Non
     if s.op not in ID:
         return
     yield 'the next id', None
-    used = ids.get(_pool(s))
+    used = ids.get(pool(s))
     if used is None or id(s) not in used:
         return
     values = {v for lo, hi in used.values() for v in range(lo, hi + 1)}

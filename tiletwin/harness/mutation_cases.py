@@ -101,14 +101,14 @@ class Setting:
 def settings(operator: 'Operator', mode: str, chip: str) -> list[Setting]:
     """The quick cases of an operator on one chip: first one that fills the rings, then by size."""
     cases = [c for c in operator.cases_in(mode) if not c.slow and (not c.chips or chip in c.chips)]
-    return ordered([_setting(operator, case, mode, chip) for case in cases])
+    return ordered([setting_of(operator, case, mode, chip) for case in cases])
 
 
 def ordered(found: list[Setting]) -> list[Setting]:
     return sorted(found, key=lambda s: (not s.first, s.size, s.name))
 
 
-def _setting(operator: 'Operator', case: 'Case', mode: str, chip: str) -> Setting:
+def setting_of(operator: 'Operator', case: 'Case', mode: str, chip: str) -> Setting:
     from .precision import policy
 
     variant = operator.variant
