@@ -29,7 +29,7 @@ from typing import Any, Callable
 from .rows import Row
 
 # Modules of this folder whose import registers models.
-MODULES: tuple[str, ...] = ('elementwise', 'maximum')
+MODULES: tuple[str, ...] = ('gemm_rows', 'memory_rows', 'attention', 'elementwise', 'maximum', 'norms', 'quant')
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,17 @@ class Row:
         return _chip(self.hw, self.core_counts)
 
     @property
+    def profiler(self) -> str:
+        """The tool behind a task time: `msprof op` counts more of the launch on A2 than `msprof` does (hardware 1.6, 1.9)."""
+        return 'msprof op' if self.src.startswith(('asc-devkit', 'hicann/catlass')) else 'msprof'
+
+    @property
+    def warm(self) -> bool:
+        """Whether the kernel ran before on the same tensors, so that what fits of them is in L2. The catlass times are those of repeated runs:
+        they leave no room for reading the operands from HBM (1024x576x6144: 113 MB moved in 56 us is the rate of L2)."""
+        return self.src.startswith('hicann/catlass')
+
+    @property
     def arch(self) -> str:
         """'a2', 'a3' or 'a5': what a kernel is compiled for."""
         return self.chip.name

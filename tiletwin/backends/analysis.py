@@ -56,8 +56,10 @@ def launch_kind(program: Program) -> str:
 
 
 class Analyser:
-    def __init__(self, program: Program, chip: Chip, target: str, scalars: dict[str, int | float], sanitize: bool):
-        self.program, self.chip, self.target, self.scalars, self.sanitize = program, chip, target, scalars, sanitize
+    def __init__(self, program: Program, chip: Chip, target: str, scalars: dict[str, int | float], sanitize: bool,
+                 warm: bool = False):
+        """`warm`: a launch like this one has just run, so that L2 holds what of the tensors fits."""
+        self.program, self.chip, self.target, self.scalars, self.sanitize, self.warm = program, chip, target, scalars, sanitize, warm
         self.issuer = Issuer(program, scalars)
         self.ints = {k: v for k, v in scalars.items() if isinstance(v, int)}
         self.geometry = Geometry(program, self.ints)
@@ -66,7 +68,8 @@ class Analyser:
 
     def cost(self, residency: Residency = Residency()) -> CostModel:
         busy = min(self.blocks, self.chip.cube_cores)
-        return CostModel(self.chip, busy if self.kind != 'vector' else 0, busy * self.program.launch.vectors if self.kind != 'cube' else 0, residency)
+        l1_read = any(b.space in ('L0A', 'L0B', 'L0C') for b in self.program.on_chip())
+        return CostModel(self.chip, busy if self.kind != 'vector' else 0, busy * self.program.launch.vectors if self.kind != 'cube' else 0, residency, l1_read)
 
     def expander(self, cost: CostModel):
         expander = Expander(self.program, self.geometry, self.chip, cost, self.target)
@@ -112,7 +115,7 @@ class Analyser:
     def residency(self, tensors: list[Tensor]) -> Residency:
         """What L2 does for this launch."""
         if fits(self.chip, tensors) or self.issuer.depends_on_data is not None:
-            return residency(self.chip, tensors)
+            return residency(self.chip, tensors, warm=self.warm)
         sites, which, at = touches(self.program, self.geometry, self.scalars, self.blocks, self.chip.cube_cores)
         index = {t.name: i for i, t in enumerate(tensors)}
         tensor, size, read = (np.array(column)[which] for column in ([index[n] for n, _, _ in sites], [b for _, b, _ in sites], [r for _, _, r in sites]))

@@ -98,7 +98,8 @@ class CostModel:
         return (1 - hit) * (size + self._k['gm.burst']) / self._hbm(kind) * self._l2.read_slowed + hit * size / l2
 
     def _write_burst(self, kind: str, route: str, size: int, hit: float) -> float:
-        l2 = min(self._k[f'{route}.cap'], self.chip.per_cycle(self._k['gm.write_l2']) / self._busy[kind])
+        chip_wide = self._k['gm.write_l2' if kind == 'cube' else 'gm.write_l2_vector']
+        l2 = min(self._k[f'{route}.cap'], self.chip.per_cycle(chip_wide) / self._busy[kind])
         through = max((size + self._k['gm.burst']) / self._hbm(kind) * self._l2.write_slowed, size / l2)
         return self._l2.spilled * through + (1 - self._l2.spilled) * size / l2
 

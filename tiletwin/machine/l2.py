@@ -37,12 +37,13 @@ def fits(chip: Chip, tensors: Sequence[Tensor]) -> bool:
     return sum(t.touched for t in tensors) <= chip.constants['gm.l2_bytes']
 
 
-def residency(chip: Chip, tensors: Sequence[Tensor], distant: Mapping[str, float] | None = None) -> Residency:
-    """`distant` holds the hit shares of a launch that does not fit; without it every byte misses once."""
+def residency(chip: Chip, tensors: Sequence[Tensor], distant: Mapping[str, float] | None = None, warm: bool = False) -> Residency:
+    """`distant` holds the hit shares of a launch that does not fit; without it every byte misses once, or none when L2 is `warm`."""
+    warm = warm and fits(chip, tensors)
     hits = {}
     for t in tensors:
         if t.read:
-            first = 0 if t.fresh or t.written >= t.size else min(t.size, t.read)
+            first = 0 if warm or t.fresh or t.written >= t.size else min(t.size, t.read)
             hits[t.name] = distant[t.name] if distant and t.name in distant else 1 - first / t.read
     missed = sum(t.read * (1 - hits[t.name]) for t in tensors if t.read)
     written = sum(min(t.size, t.written) for t in tensors)
