@@ -30,7 +30,7 @@ def launch(*findings, chip='a3', name='k', cycles=1850.0):
 class Operator:
     def __init__(self, name, outcome, chips=('a2', 'a3'), modes=('expert',), cases=('small', 'big')):
         self.name, self.outcome, self.chips, self.modes = name, outcome, chips, modes
-        self.variant = SimpleNamespace(twins='bitwise', reviews={}, form=lambda mode: Form())
+        self.variant = SimpleNamespace(twins='bitwise', reviews={}, waivers=(), form=lambda mode: Form())
         self.cases = [SimpleNamespace(name=c.rstrip('*'), purpose='source', chips=('a2',) if c == 'old' else (), slow=c.endswith('*')) for c in cases]
         self.ran = []
 
@@ -41,7 +41,8 @@ class Operator:
         ok, findings = self.outcome
         numbers = Comparison('bitwise', ok, *[0.0 if ok else 0.5] * 4, 0 if ok else 1, 4, None, {'0': 4})
         return SimpleNamespace(case=case, launches=[launch(*findings, chip=arch, cycles=1850.0 if mode == 'expert' else 3700.0)], ok=ok,
-                               message='' if ok else 'max abs error 0.5', seconds=0.1, metrics={'output 0': numbers}, outputs=())
+                               message='' if ok else 'max abs error 0.5', seconds=0.1, metrics={'output 0': numbers}, outputs=(), variant=self.variant,
+                               shown=())
 
 
 @pytest.fixture
@@ -55,7 +56,8 @@ def operators(monkeypatch):
     )}
     registry = ModuleType('tiletwin.harness.registry')
     registry.operators = lambda: known
-    registry.platform = nullcontext
+    registry.platform = registry.quiet_kernels = nullcontext
+    registry.CaseResult = SimpleNamespace
     monkeypatch.setitem(sys.modules, registry.__name__, registry)
     return known
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Sequence
 
+from ..backends.choose import simulated
 from ..errors import EnvironmentError_, TileTwinError
 from ..machine.chip import CHIPS, chip as chip_of
 from ..sanitize.findings import Finding, Verdict
@@ -12,6 +13,7 @@ from .claims.claim import Shown
 from .contract import Waiver
 from .cost import Cost, cost
 from .gather import DEFAULT_CHIP, operators_named
+from .limits import Limits, limits
 from .precision import Comparison as Numbers, policy
 from .progress import Done, work_through
 from .registry import CaseResult, quiet_kernels
@@ -32,6 +34,7 @@ class ModeResult:
     numbers: dict[str, Numbers] | None = None  # by output
     verdict: Verdict = Verdict()
     cost: Cost | None = None
+    limits: Limits | None = None
     shown: tuple[Shown, ...] = ()  # the claims of the contract on this case
     waived: tuple[tuple[Waiver, int], ...] = ()  # with the number of findings each covers
     notes: tuple[str, ...] = ()  # what the passes had to say about the kernel
@@ -152,7 +155,7 @@ def _judged(mode: str, ran: CaseResult) -> ModeResult:
     waived = tuple((w, n) for w in ran.variant.waivers if (n := sum(w.covers(f) for f in findings)))
     notes = tuple(dict.fromkeys(note for launch in ran.launches for note in launch.notes))
     return ModeResult(mode, ok=ran.ok, message=ran.message, numbers=ran.metrics, verdict=Verdict(findings), cost=cost(ran.launches),
-                      shown=ran.shown, waived=waived, notes=notes)
+                      limits=limits(ran.launches), shown=ran.shown, waived=waived, notes=notes)
 
 
 def _twins(rule: str, outputs: dict[str, tuple]) -> Twins | None:
@@ -165,6 +168,7 @@ def _twins(rule: str, outputs: dict[str, tuple]) -> Twins | None:
 
 def comparisons(request: Request) -> Done[tuple, Comparison]:
     """Every case the request names, one after the other; all names are checked before anything runs."""
+    simulated('tiletwin compare')
     jobs = [(op, chip, case) for name in request.names for op in operators_named(name)
             for chip in _chips(op, request) for case in _cases(op, chip, request)]
     return work_through(jobs, lambda job: compare(job[0], job[2], job[1], request.modes), lambda job: f'{job[0].name} on {job[1]}: {job[2].name}')

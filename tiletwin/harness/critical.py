@@ -76,10 +76,12 @@ def critical_path(timeline: Timeline) -> dict[str, float]:
     while at is not None:
         s = path.slices[at]
         end = min(s.end, time)
-        spent[BETWEEN] += time - end
+        # A pipe works until its last byte has landed.
+        landing = min(time - end, s.latency)
+        spent[BETWEEN] += time - end - landing
         time = end
         if s.kind == 'op':
-            spent[pipe_name(s.core, s.pipe)] += time - s.start
+            spent[pipe_name(s.core, s.pipe)] += time - s.start + landing
             time = s.start
         at = path.cause(at)
     spent[BETWEEN] += time

@@ -15,6 +15,7 @@ from ..harness.compare import Comparison, ModeResult, Twins
 from ..harness.precision import Comparison as Numbers
 from .findings import STYLES
 from .jsonout import finding
+from .limits import document as limits_document, help_lines, rows as limit_rows
 
 MEMORIES = ('UB', 'L1', 'L0A', 'L0B', 'L0C')
 HEADINGS = ('case', 'mode', 'numbers', 'max abs', 'max rel', 'verdict', 'cycles', 'modelled us', 'twins')
@@ -95,6 +96,7 @@ def details(c: Comparison) -> list[tuple[str, list[str]]]:
     rows += [(f'{name} busy', [_share(m.cost.busy.get(name, 0.0)) for m in ran]) for name in sorted(_union(ran, 'busy'))]
     rows += [('critical path', [])]
     rows += [(f'waits for {name}', [_share(m.cost.critical.get(name, 0.0)) for m in ran]) for name in _union(ran, 'critical')]
+    rows += limit_rows([m.limits for m in ran])
     rows += [('bytes', []), ('GM read', [str(m.cost.gm_read) for m in ran]), ('GM written', [str(m.cost.gm_written) for m in ran]),
              ('workspace', ['symbolic' if m.cost.workspace is None else str(m.cost.workspace) for m in ran])]
     rows += [(f'peak {space}', [str(m.cost.memory.get(space, 0)) for m in ran]) for space in MEMORIES]
@@ -203,6 +205,8 @@ def print_details(console: Console, c: Comparison) -> None:
     console.print(table)
     for line in claims(c):
         console.print(line, soft_wrap=True, markup=False)
+    for line in (line for m in c.modes for line in help_lines(m.limits, m.mode)):
+        console.print(line, soft_wrap=True)
     console.print(f'{twins_text(c)}\n', soft_wrap=True)
 
 
@@ -220,7 +224,10 @@ def markdown(found: Sequence[Comparison], full: bool) -> str:
     if c is not None:
         modes = [m.mode for m in c.modes if m.ran]
         rows = [(label if cells else f'**{label}**', *(cells or [''] * len(modes))) for label, cells in details(c)]
-        lines += [f'#### {c.case}', '', *_markdown_table(('', *modes), rows, modes), '', *(f'* {line}' for line in claims(c)), '', twins_text(c), '']
+        lines += [f'#### {c.case}', '', *_markdown_table(('', *modes), rows, modes), '', *(f'* {line}' for line in claims(c)), *[''] * bool(claims(c))]
+        for helps in filter(None, (help_lines(m.limits, m.mode) for m in c.modes)):
+            lines += [helps[0], '', *(f'* {line.strip()}' for line in helps[1:]), '']
+        lines += [twins_text(c), '']
     lines += [f'* {c.operator} {c.case} on {c.chip}: {problem}' for c in found for problem in c.problems]
     return '\n'.join([*lines, outcome(found)])
 
@@ -244,7 +251,7 @@ def _mode(c: Comparison, m: ModeResult) -> dict[str, Any]:
     modelled = asdict(m.cost)
     return {'mode': m.mode, 'missing': '', 'left_out': '', 'refusal': None, 'ok': m.ok, 'message': m.message, 'verdict': m.verdict.level,
             'accepted': not c.unaccepted(m), 'findings': [finding(f) for f in m.verdict.findings],
-            'numbers': {name: asdict(n) for name, n in m.numbers.items()}, 'cost': modelled,
+            'numbers': {name: asdict(n) for name, n in m.numbers.items()}, 'cost': modelled, 'limits': limits_document(m.limits),
             'shown': [{**asdict(s), 'ok': s.ok} for s in m.shown], 'notes': list(m.notes),
             'waived': [{'name': w.name, 'reason': w.reason, 'findings': n} for w, n in m.waived]}
 
