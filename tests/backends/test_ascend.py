@@ -111,7 +111,7 @@ def test_every_kernel_of_ops_is_offered_on_some_chip(request):
 
 # -- arguments -----------------------------------------------------------------------------------------------------------
 KERNEL = '''
-import json, sys, fake_log, tiletwin
+import json, os, sys, fake_log, tiletwin
 from tiletwin import language as T
 def factory(n):
     @T.prim_func
@@ -122,57 +122,85 @@ def factory(n):
 '''
 
 
-def file_with(tmp_path, code):
-    path = tmp_path / 'script.py'
-    path.write_text(KERNEL + code)
-    return path
-
-
-def run_code(tmp_path, env, code):
-    done = python(file_with(tmp_path, code), env=env)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def test_every_argument_reaches_the_fork(tmp_path, cann):
-    found = run_code(tmp_path, environment(cann), '''
+CODE = {
+    'jit': """
 k = tiletwin.jit(out_idx=-1, workspace_idx=[1], target='pto', platform='A3', verbose=True, debug_root_path='here',
                  pass_configs={tiletwin.PassConfigKey.TL_ASCEND_AUTO_SYNC: True, 'tl.Simplify': False})(factory)
 assert type(k(8)).__module__ == 'tilelang.kernel' and k(8) is k(8) and k.__jit_impl__.options['out_idx'] == -1 and k.__name__ == 'factory'
-json.dump([c for c in fake_log.calls if c['kind'] == 'jit'], sys.stdout)
-''')
-    assert len(found) == 1
-    assert {k: v for k, v in found[0].items() if k not in ('kind', 'file', 'factory')} == {
-        'out_idx': -1, 'workspace_idx': [1], 'target': 'pto', 'target_host': None, 'platform': 'A3', 'execution_backend': 'cython', 'verbose': True,
-        'pass_configs': {'tl.ascend_auto_sync': True, 'tl.Simplify': False}, 'debug_root_path': 'here'}
-
-
-def test_compile_takes_a_prim_func(tmp_path, cann):
-    (found,) = run_code(tmp_path, environment(cann), '''
+answer = [c for c in fake_log.calls if c['kind'] == 'jit']
+""",
+    'compile': """
 tiletwin.compile(factory(8), out_idx=[2], workspace_idx=1)
-json.dump(fake_log.calls, sys.stdout)
-''')
-    assert found['kind'] == 'compile' and (found['out_idx'], found['workspace_idx'], found['platform']) == ([2], 1, 'A3')
-
-
-def test_bare_decorator_and_refusals_before_the_fork(tmp_path, cann):
-    found = run_code(tmp_path, environment(cann), '''
-said = []
+answer = list(fake_log.calls)
+""",
+    'refused': """
+answer = []
 assert type(tiletwin.jit(factory)(8)).__name__ == 'JITKernel'
 for wrong in (lambda: tiletwin.jit(factory(8)), lambda: tiletwin.jit(target='llvm')(factory), lambda: tiletwin.jit(pass_configs={'tl.no': 1})(factory),
               lambda: tiletwin.compile(factory)):
     try:
         wrong()
     except tiletwin.TileTwinError as error:
-        said.append(type(error).__name__)
-json.dump(said, sys.stdout)
-''')
-    assert found == ['DialectError', 'DialectError', 'DialectError', 'DialectTypeError']
+        answer.append(type(error).__name__)
+""",
+    'intrinsics': """
+from tiletwin.intrinsics import make_zn_layout
+answer = make_zn_layout.__module__
+""",
+    'chips': """
+from tiletwin.backends.choose import backend
+answer = [backend().cores('a3')]
+for ask in (lambda: backend().chip('a2'), lambda: tiletwin.jit(platform='auto')(factory)(8)):
+    try:
+        ask()
+    except tiletwin.TileTwinError as error:
+        answer.append(str(error))
+    os.environ['TL_PLATFORM'] = 'A5'
+""",
+}
+RUN = """
+answers = {}
+for name, code in CODE.items():
+    fake_log.calls.clear()
+    exec(code)
+    answers[name] = answer
+json.dump(answers, sys.stdout)
+"""
 
 
-def test_scripts_of_the_fork_find_its_intrinsics(tmp_path, cann):
-    found = run_code(tmp_path, environment(cann), "from tiletwin.intrinsics import make_zn_layout\njson.dump(make_zn_layout.__module__, sys.stdout)\n")
-    assert found == 'tilelang.intrinsics'
+@pytest.fixture(scope='session')
+def answers(tmp_path_factory, cann):
+    path = tmp_path_factory.mktemp('script') / 'script.py'
+    path.write_text(f'{KERNEL}\nCODE = {CODE!r}\n{RUN}')
+    done = python(path, env=environment(cann))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_argument_reaches_the_fork(answers):
+    (found,) = answers['jit']
+    assert {k: v for k, v in found.items() if k not in ('kind', 'file', 'factory')} == {
+        'out_idx': -1, 'workspace_idx': [1], 'target': 'pto', 'target_host': None, 'platform': 'A3', 'execution_backend': 'cython', 'verbose': True,
+        'pass_configs': {'tl.ascend_auto_sync': True, 'tl.Simplify': False}, 'debug_root_path': 'here'}
+
+
+def test_compile_takes_a_prim_func(answers):
+    (found,) = answers['compile']
+    assert found['kind'] == 'compile' and (found['out_idx'], found['workspace_idx'], found['platform']) == ([2], 1, 'A3')
+
+
+def test_wrong_decorations_are_refused_before_the_fork_sees_them(answers):
+    assert answers['refused'] == ['DialectError', 'DialectError', 'DialectError', 'DialectTypeError']
+
+
+def test_scripts_find_the_layouts_of_the_fork(answers):
+    assert answers['intrinsics'] == 'tilelang.intrinsics'
+
+
+def test_another_chip_than_the_device_cannot_be_asked_for(answers):
+    cores, by_call, by_environment = answers['chips']
+    assert cores == 20, 'the device says how many cores this bin has'
+    assert "chip 'a2' on a machine with Ascend910_9392" in by_call and "TL_PLATFORM 'a5'" in by_environment
 
 
 # -- capabilities --------------------------------------------------------------------------------------------------------
@@ -246,22 +274,6 @@ def test_an_unknown_device_is_refused():
         chip_of_device('Ascend310P3')
 
 
-def test_another_chip_than_the_device_cannot_be_asked_for(tmp_path, cann):
-    found = run_code(tmp_path, environment(cann), '''
-from tiletwin.backends.choose import backend
-said = []
-for ask in (lambda: backend().chip('a2'), lambda: tiletwin.jit(platform='auto')(factory)(8)):
-    try:
-        ask()
-        import os; os.environ['TL_PLATFORM'] = 'A5'
-    except tiletwin.TileTwinError as error:
-        said.append(str(error)); os = __import__('os'); os.environ['TL_PLATFORM'] = 'A5'
-json.dump([said, backend().cores('a3')], sys.stdout)
-''')
-    assert "chip 'a2' on a machine with Ascend910_9392" in found[0][0] and "TL_PLATFORM 'a5'" in found[0][1]
-    assert found[1] == 20, 'the device says how many cores this bin has'
-
-
 # -- times and records ---------------------------------------------------------------------------------------------------
 MEASURE = '''
 import json, sys, fake_log
@@ -307,9 +319,9 @@ def test_a_record_holds_the_median_and_says_what_was_measured_where(one_measurem
 
 def test_bench_adds_measured_records_and_never_touches_baselines(cann, tmp_path):
     file = tmp_path / 'measured.jsonl'
-    command = ('-m', 'tiletwin', 'bench', 'softmax.online', '--backend', 'ascend', '--mode', 'expert', '--repeat', '2', '--measured', file)
-    done = python(*command, env=environment(cann, FAKE_NPU_INTERVALS='0.5'))
-    assert done.returncode == 1 and 'measured on Ascend910_9392' in done.stdout and 'WRONG' in done.stdout, done.stderr
+    command = ('-m', 'tiletwin', 'bench', 'matmul.mknk_f32', '--backend', 'ascend', '--mode', 'expert', '--repeat', '2', '--measured', file)
+    done = python(*command, env=environment(cann, FAKE_NPU_INTERVALS='0.5', FAKE_NPU_NAME=DEVICES['a5']))
+    assert done.returncode == 1 and 'measured on Ascend950PR_9572' in done.stdout and 'WRONG' in done.stdout, done.stderr
     records = [json.loads(line) for line in file.read_text().splitlines()]
     assert records and {r['us'] for r in records} == {500.0}
     file.write_text('damaged\n')

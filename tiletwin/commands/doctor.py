@@ -26,14 +26,13 @@ def run(args: argparse.Namespace) -> int:
         return CLEAN
     if args.what:
         return _configs(args)
-    from ..report.doctor import checks
+    from ..report.doctor import checks, text
 
     rows = checks()
     if args.json:
         document('doctor', checks=[vars(c) for c in rows])
     else:
-        for c in rows:
-            print(f'{"ok" if c.ok else "--":<3}{c.name:<14}{c.text}' + ('' if c.ok or not c.fix else f'  ({c.fix})'))
+        print(text(rows))
     return CLEAN if all(c.ok for c in rows if c.needed) else USAGE
 
 
