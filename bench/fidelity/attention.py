@@ -75,18 +75,19 @@ def forward(row: Row) -> Modelled | Skip:
         return Skip('no row of a head other than 128 says how it is tiled')
     if re.search(r'(?<!non-)\bcausal\b', row.kernel):
         return Skip('the published schedules are those of attention without a mask')
+    queries = found.batch * found.heads * found.queries
     if row.impl.startswith('PTO'):
-        return four_stage(found.batch * found.heads * found.queries, found.keys, cube_cores(row), f'four stages, tiles of {BLOCK} x {TILE}, {AHEAD} ahead')
+        return four_stage(queries, found.keys, cube_cores(row), f'four stages, tiles of {BLOCK} x {TILE}, {AHEAD} ahead')
     if row.impl == 'TileLang-Ascend' and 'expert' in row.kernel:
         return block128(found, cube_cores(row), STEPS['best'])
     if row.impl == 'AscendC':
-        return four_stage(found.batch * found.heads * found.queries, found.keys, cube_cores(row), 'our four-stage kernel; the vendor\'s is closed', 'bound')
+        return four_stage(queries, found.keys, cube_cores(row), 'our four-stage kernel; the vendor\'s is closed', 'bound')
     return Skip('the schedule of this kernel is not described')
 
 
 @models('fa_fwd_fewcore')
 def few_cores(row: Row) -> Modelled | Skip:
-    return Skip('not a kernel time: on one core 12 tiles more take 1.7 us more, on four 4.9 us, and the cube alone needs 13.7 us; 8 cores take 1.9x of 4')
+    return Skip('not a kernel time: 12 tiles more take 1.7 us on one core and 4.9 us on four, of which the cube alone needs 13.7 us')
 
 
 @models('fa_ladder')
@@ -119,3 +120,8 @@ def ladder(rows: Sequence[Row], time: Callable[[Row], float]) -> list[tuple[str,
 @models('sparse_fa')
 def sparse(row: Row) -> Modelled | Skip:
     return Skip('paged attention of one token: how its kernels share 128 heads and 2048 rows among the cores is not described')
+
+
+@models('cann_mha', 'cann_gqa', 'cann_mla', 'cann_sparse_flash_attention', 'sparse_mla')
+def other_attention(row: Row) -> Modelled | Skip:
+    return Skip('causal, decode and latent attention: neither the tiling nor the split over the cores is published')

@@ -238,7 +238,8 @@ def flash_attention(B, H, KV, Sq, Sk, scale, depth, every, axpy, cores):
                     for t in T.serial(ahead):
                         softmax(workspace_qk, workspace_p, s_ub, e_ub, p_ub, top, new_top, tile_top, shift, total, tile_sum, shrink, cid, vid, t)
                     for t in T.serial(tiles - ahead):
-                        softmax(workspace_qk, workspace_p, s_ub, e_ub, p_ub, top, new_top, tile_top, shift, total, tile_sum, shrink, cid, vid, t + ahead)
+                        softmax(workspace_qk, workspace_p, s_ub, e_ub, p_ub, top, new_top, tile_top, shift, total, tile_sum, shrink,
+                                cid, vid, t + ahead)
                         rescale(workspace_pv, pv_ub, o_ub, r_ub, shrink, cid, vid, t)
                     for t in T.serial(ahead):
                         rescale(workspace_pv, pv_ub, o_ub, r_ub, shrink, cid, vid, tiles - ahead + t)
