@@ -11,7 +11,7 @@ from tiletwin import language as T
 from .registry import Modelled, Skip, models
 from .row_steps import keep, mask_columns, root_mean_square, take
 from .rows import Row
-from .tiles import FLOATS, SPARE, WIDTH, attributes, dtypes, place, rows_per_tile, shapes, up
+from .tiles import FLOATS, WIDTH, attributes, dtypes, long_chunk, place, rows_per_tile, shapes, up
 
 
 @tiletwin.jit(out_idx=[2], pass_configs=EXPERT)
@@ -195,16 +195,6 @@ def rms_norm_long(M, N, dtype, eps, cores, chunk):
                     T.wait_flag('mte3', 'v', s + 1)
 
     return main
-
-
-def long_chunk(N: int, held: int, each: int, ub: int) -> int:
-    """Elements per chunk when `held` bytes of every element stay and `each` bytes per element of a chunk are needed besides; 0 if too long."""
-    left = ub - SPARE - held * up(N, 512)
-    most = left // (each + held) // 128 * 128
-    if most < 512:
-        return 0
-    parts = math.ceil(N / most)
-    return up(math.ceil(N / parts), 128)
 
 
 @models('cann_rms_norm')

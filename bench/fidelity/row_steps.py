@@ -20,11 +20,13 @@ def root_mean_square(stat, N, eps):
 
 
 @T.macro
-def level(stat):
-    """stat := the step of an int8 whose largest magnitude is stat."""
+def level(scale, stat, levels):
+    """scale := the step of an int8 whose largest magnitude is stat, stat := its inverse; `levels` holds 127."""
     T.tile.max(stat, stat, SMALLEST)
     T.pipe_barrier('v')
-    T.tile.mul(stat, stat, 1.0 / LEVELS)
+    T.tile.mul(scale, stat, 1.0 / LEVELS)
+    T.pipe_barrier('v')
+    T.tile.div(stat, levels, stat)
     T.pipe_barrier('v')
 
 

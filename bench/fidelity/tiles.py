@@ -57,5 +57,15 @@ def rows_per_tile(rows: int, bytes_per_row: int, ub: int, workers: int, most: in
     return max(1, math.ceil(share / rounds))
 
 
+def long_chunk(N: int, held: int, each: int, ub: int) -> int:
+    """Elements per chunk when `held` bytes of every element stay and `each` bytes per element of a chunk are needed besides; 0 if too long."""
+    left = ub - SPARE - held * up(N, 512)
+    most = left // (each + held) // 128 * 128
+    if most < 512:
+        return 0
+    parts = math.ceil(N / most)
+    return up(math.ceil(N / parts), 128)
+
+
 def up(n: int, to: int) -> int:
     return -(-n // to) * to
