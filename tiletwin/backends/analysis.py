@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -17,7 +18,7 @@ from ..sanitize.findings import Finding
 from ..sim.access import Geometry, evaluate
 from ..sim.issue import Group, Issuer
 from ..sim.pipes import CoreState
-from ..sim.result import CORES, Arrow, Slice, Stream, Timeline, Traffic
+from ..sim.result import CORES, Arrow, Slice, Stream, Timeline, Touch, Traffic
 from ..sim.schedule import Outcome, Schedule, flag_name
 from ..sim.steps import Expanded, Expander
 from ..sim.touches import touches
@@ -177,6 +178,11 @@ class Analyser:
             event = setter[1] if isinstance(setter[0], CoreState) else setter
             return statics[event[0][0]].span
 
+        @functools.cache
+        def touched(core, accesses):
+            places = ((a, a.span.memory.partition('@')) for a in accesses if not a.span.memory.startswith('GM:'))
+            return tuple(Touch(f'{owner or core} {space}', a.span.start, a.span.stop, a.mode, a.buffer) for a, (space, _, owner) in places)
+
         def build():
             slices, position = [], {}
             for i, (core, p, start, end, step, event, kind, issued, setter) in enumerate(out.slices):
@@ -186,7 +192,7 @@ class Analyser:
                     loop = ', '.join(f'{n}={v}' for n, v in zip(static.loops, event[1]))
                     flag, set_at = (flag_name(step), set_span(setter)) if kind == 'wait' else ('', None)
                     slices.append(Slice(mine[core], PIPES[p], start, end, step.op, static.span, loop, kind, step.gm_read + step.gm_written,
-                                        step.latency, issued, flag, set_at))
+                                        step.latency, issued, flag, set_at, touched(mine[core], step.accesses) if step.accesses else ()))
             arrows = [Arrow(position[a], position[b], name) for a, b, name in out.arrows if a in position and b in position]
             return slices, arrows
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from ..errors import Span
 from ..ir.nodes import Program
 
 CORES = ('AIC', 'AIV0', 'AIV1')
+
+
+class Touch(NamedTuple):
+    """The on-chip bytes between the first and the last that an operand takes."""
+
+    memory: str  # 'AIC L1', 'AIV0 UB'
+    start: int
+    stop: int
+    mode: str  # 'r' read, 'w' write, 'm' read and write
+    buffer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,7 @@ class Slice:
     issued: float = 0.0  # when the scalar unit handed it to the pipe
     flag: str = ''  # of a wait: 'MTE2->V 0' or 'cross 3'
     set_at: Span | None = None  # of a wait: the statement that set the flag
+    touches: tuple[Touch, ...] = ()  # on-chip bytes
 
 
 @dataclass(frozen=True, slots=True)
