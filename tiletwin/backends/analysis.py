@@ -16,12 +16,13 @@ from ..machine.l2 import Tensor, fits, hit_shares, residency
 from ..sanitize.checker import Checker
 from ..sanitize.findings import Finding
 from ..sim.access import Geometry, evaluate
+from ..sim.congruence import Congruence, lonely, on_chip
 from ..sim.issue import Group, Issuer
-from ..sim.pipes import CoreState
-from ..sim.result import CORES, Arrow, Slice, Stream, Timeline, Touch, Traffic
-from ..sim.schedule import Outcome, Schedule, flag_name
+from ..sim.result import CORES, Stream, Traffic
+from ..sim.schedule import Schedule
 from ..sim.steps import Expanded, Expander
 from ..sim.touches import touches
+from .timeline import timeline
 
 
 @dataclass
@@ -38,6 +39,7 @@ class Analysis:
     findings: tuple[Finding, ...] = field(default_factory=tuple)
     traffic: Traffic = Traffic()
     flops: dict[str, int] = field(default_factory=dict)
+    simulated: int = 0  # events; those of skipped repetitions left out
 
     @property
     def fatal(self) -> bool:
@@ -58,9 +60,10 @@ def launch_kind(program: Program) -> str:
 
 class Analyser:
     def __init__(self, program: Program, chip: Chip, target: str, scalars: dict[str, int | float], sanitize: bool,
-                 warm: bool = False):
-        """`warm`: a launch like this one has just run, so that L2 holds what of the tensors fits."""
-        self.program, self.chip, self.target, self.scalars, self.sanitize, self.warm = program, chip, target, scalars, sanitize, warm
+                 warm: bool = False, skip: bool = True):
+        """`warm`: a launch like this one has just run, so that L2 holds what of the tensors fits.
+        `skip` off simulates every repetition of a loop; nothing but the seconds it takes depends on it."""
+        self.program, self.chip, self.target, self.scalars, self.sanitize, self.warm, self.skip = program, chip, target, scalars, sanitize, warm, skip
         self.issuer = Issuer(program, scalars)
         self.ints = {k: v for k, v in scalars.items() if isinstance(v, int)}
         self.geometry = Geometry(program, self.ints)
@@ -88,12 +91,17 @@ class Analyser:
 
         return expand, cache
 
+    @functools.cached_property
+    def plain(self):
+        """An expander for what does not depend on the contents of L2."""
+        return self.expander(self.cost())
+
     def traffic(self, groups: list[Group], fresh: frozenset[str]) -> list[Tensor]:
         """What the whole launch moves of every GM tensor; `fresh` ones hold nothing before it."""
-        expand, _ = self.expander(self.cost())
+        expand, _ = self.plain
         moved = {b.name: [0, 0] for b in self.program.tensors}
         for g in groups:
-            for key, times in Counter(event[0] for stream in g.streams for event in stream).items():
+            for key, times, _ in (count for stream in g.streams for count in stream.counts()):
                 for step in expand(key).steps:
                     if step.gm_read or step.gm_written:
                         (name,) = {a.span.memory for a in step.accesses if a.span.memory.startswith('GM:')}
@@ -104,10 +112,10 @@ class Analyser:
 
     def flops(self, groups: list[Group]) -> dict[str, int]:
         """Work of the cube and vector units in the whole launch, by data type."""
-        expand, _ = self.expander(self.cost())
+        expand, _ = self.plain
         found: Counter = Counter()
         for g in groups:
-            for key, times in Counter(event[0] for stream in g.streams for event in stream).items():
+            for key, times, _ in (count for stream in g.streams for count in stream.counts()):
                 for step in expand(key).steps:
                     if step.flops:
                         found[f'{"cube" if PIPES[step.pipe] == "M" else "vector"} {step.dtype}'] += step.flops * times * len(g.blocks)
@@ -128,10 +136,11 @@ class Analyser:
         read, written = sum(t.read for t in tensors), sum(t.written for t in tensors)
         resident = self.residency(tensors)
         cost = self.cost(resident)
-        expand, cache = self.expander(cost)
+        expand, _ = self.expander(cost)
         checker = Checker(self.program, self.issuer.statics, self.chip, self.issuer.shifts.written, poisoned, self.geometry.limit) if self.sanitize else None
         streams: list[Stream] = []
         per_block: dict[int, float] = {}
+        simulated = 0
         meeting = blocks_meet(self.program)
         batches = [groups] if meeting else [[g] for g in groups]
         for batch in batches:
@@ -140,15 +149,20 @@ class Analyser:
                 for block in g.blocks if meeting else g.blocks[:1]:
                     for c, events in enumerate(g.streams if block == g.blocks[0] else [self.issuer.events(block, c) for c in range(self.issuer.cores)]):
                         cores[block, c] = events
-            out = Schedule(cores, self.issuer.cores - 1, expand, cost, self.chip, (checker,) if checker else ()).run()
+            matters = on_chip
+            if checker:
+                alone = lonely(cores.values(), expand, checker.gm, poisoned)
+                checker.begin(alone)
+                matters = checker.matters(alone)
+            classes = Congruence(self.issuer.keys, expand, matters) if self.skip else None
+            out = Schedule(cores, self.issuer.cores - 1, expand, cost, self.chip, (checker,) if checker else (), classes).run()
             if checker:
                 for (block, c), events in cores.items():
-                    if any(e.faults for e in cache.values()):
-                        checker.faults(events, cache, CORES[c], block)
-                checker.end(None if meeting else batch[0])
-                checker.begin()
+                    checker.faults(events, expand, CORES[c], block)
+                checker.end(None if meeting else batch[0], out.cores, expand)
+            simulated += out.simulated
             for g in batch:
-                streams.append(Stream(tuple(g.blocks), self.timeline(out, g.blocks[0]), sum(map(len, g.streams))))
+                streams.append(Stream(tuple(g.blocks), timeline(out, g.blocks[0], self.issuer.statics), sum(map(len, g.streams))))
                 per_block |= dict.fromkeys(g.blocks, out.cycles)
         if checker:
             if not meeting:
@@ -156,7 +170,7 @@ class Analyser:
             elif self.blocks > self.chip.cube_cores:
                 checker.too_many_blocks(self.blocks, self.program)
         return Analysis(self.blocks, streams, self.whole(per_block, cost, meeting), checker, read, written, self.kind, checker.findings() if checker else (),
-                        split(tensors, resident), self.flops(groups))
+                        split(tensors, resident), self.flops(groups), simulated)
 
     def whole(self, per_block: dict[int, float], cost: CostModel, meeting: bool) -> float:
         """Launch time: blocks go round the cores in waves."""
@@ -167,36 +181,6 @@ class Analyser:
             core = block % self.chip.cube_cores
             busy[core] += per_block[block] + (cost.block_overhead() if busy[core] else 0.0)
         return cost.launch(self.kind) + max(busy)
-
-    def timeline(self, out: Outcome, block: int) -> Timeline:
-        mine = {c.index: c.name for c in out.cores if c.block == block}
-        busy = {(c.name, PIPES[p]): c.busy[p] for c in out.cores if c.index in mine for p in range(len(PIPES)) if c.busy[p]}
-        statics = self.issuer.statics
-
-        def set_span(setter):
-            # A cross flag also says which core set it.
-            event = setter[1] if isinstance(setter[0], CoreState) else setter
-            return statics[event[0][0]].span
-
-        @functools.cache
-        def touched(core, accesses):
-            places = ((a, a.span.memory.partition('@')) for a in accesses if not a.span.memory.startswith('GM:'))
-            return tuple(Touch(f'{owner or core} {space}', a.span.start, a.span.stop, a.mode, a.buffer) for a, (space, _, owner) in places)
-
-        def build():
-            slices, position = [], {}
-            for i, (core, p, start, end, step, event, kind, issued, setter) in enumerate(out.slices):
-                if core in mine:
-                    position[i] = len(slices)
-                    static = statics[event[0][0]]
-                    loop = ', '.join(f'{n}={v}' for n, v in zip(static.loops, event[1]))
-                    flag, set_at = (flag_name(step), set_span(setter)) if kind == 'wait' else ('', None)
-                    slices.append(Slice(mine[core], PIPES[p], start, end, step.op, static.span, loop, kind, step.gm_read + step.gm_written,
-                                        step.latency, issued, flag, set_at, touched(mine[core], step.accesses) if step.accesses else ()))
-            arrows = [Arrow(position[a], position[b], name) for a, b, name in out.arrows if a in position and b in position]
-            return slices, arrows
-
-        return Timeline(cycles=out.cycles, busy=busy, build=build)
 
 
 def split(tensors: list[Tensor], resident: Residency) -> Traffic:

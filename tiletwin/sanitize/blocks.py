@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..sim.access import Access, Span2D
+from ..sim.access import Access
+from ..sim.congruence import granules
 from .findings import Finding, Side
-from .source import Sites
+from .source import At, Sites
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Touch:
     core: str
     pipe: int
     op: str
-    event: tuple
+    at: At
 
 
 class BlockCheck:
@@ -59,7 +60,7 @@ class BlockCheck:
         writers = [r for r in rows if r[2].access.mode in 'wm']
         atomics = [r for r in rows if r[2].access.mode == 'a']
         for block, shift, touch in writers:
-            view = _view(owner, touch.access.span, shift - low, grain)
+            view = granules(owner, touch.access.span, low - shift, grain)
             if ((view != -1) & (view != block)).any():
                 other = int(view[(view != -1) & (view != block)].flat[0])
                 self.conflict('WAW', tensor, block, other, touch, writers)
@@ -67,20 +68,20 @@ class BlockCheck:
         if wholly and (owner != -1).all():
             self.covered.add(tensor)
         for block, shift, touch in atomics:
-            view = _view(owner, touch.access.span, shift - low, grain)
+            view = granules(owner, touch.access.span, low - shift, grain)
             if ((view != -1) & (view != block)).any():
                 self.conflict('WAW', tensor, block, int(view[(view != -1) & (view != block)].flat[0]), touch, writers)
-            _view(added, touch.access.span, shift - low, grain)[...] = block
+            granules(added, touch.access.span, low - shift, grain)[...] = block
         for block, shift, touch in rows:
             if touch.access.mode in 'rm':
                 for table, peers in ((owner, writers), (added, atomics)):
-                    view = _view(table, touch.access.span, shift - low, grain)
+                    view = granules(table, touch.access.span, low - shift, grain)
                     foreign = (view != -1) & (view != block)
                     if foreign.any():
                         self.conflict('RAW', tensor, block, int(view[foreign].flat[0]), touch, peers)
 
     def conflict(self, kind: str, tensor: str, block: int, other: int, touch: Touch, peers: list) -> None:
-        key = (kind, tensor, touch.event[0][0])
+        key = (kind, tensor, touch.at.sid)
         if key in self.conflicts:
             self.conflicts[key][0] += 1
             return
@@ -97,8 +98,8 @@ class BlockCheck:
         out = []
         for count, kind, tensor, block, other, touch, first in self.conflicts.values():
             verb = 'reads' if kind == 'RAW' else 'writes'
-            a = self.sites.side('writes', first.event, first.op, first.pipe, first.core, other, first.access)
-            b: Side = self.sites.side(verb, touch.event, touch.op, touch.pipe, touch.core, block, touch.access)
+            a = self.sites.side('writes', first.at, first.op, first.pipe, first.core, other, first.access)
+            b: Side = self.sites.side(verb, touch.at, touch.op, touch.pipe, touch.core, block, touch.access)
             benign = kind == 'WAW' and tensor in same_value
             message = f'{kind} on {tensor} between blocks: block {block} {verb} bytes that block {other} writes'
             if benign:
@@ -108,10 +109,3 @@ class BlockCheck:
                                'give each block its own bytes, T.tile.atomic_add for sums, or T.sync_all() with no more blocks than cores',
                                f'GM {tensor}', count))
         return out
-
-
-def _view(table: np.ndarray, span: Span2D, shift: int, grain: int) -> np.ndarray:
-    start, width = (span.start + shift) // grain, span.row_bytes // grain
-    if span.rows == 1:
-        return table[start:start + width]
-    return np.lib.stride_tricks.as_strided(table[start:], (span.rows, width), (span.pitch // grain * table.itemsize, table.itemsize))

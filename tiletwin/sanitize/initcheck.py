@@ -9,7 +9,7 @@ from ..sim.pipes import CoreState
 from ..sim.steps import Step
 from .cells import home
 from .findings import Finding
-from .source import Sites
+from .source import At, Sites
 
 
 class Written:
@@ -19,12 +19,16 @@ class Written:
         self.starts: list[int] = []
         self.stops: list[int] = []
 
-    def add(self, lo: int, hi: int) -> None:
+    def add(self, lo: int, hi: int) -> bool:
+        """False when all of it was written before."""
+        if self.covers(lo, hi):
+            return False
         i = bisect.bisect_left(self.stops, lo)
         j = bisect.bisect_right(self.starts, hi)
         if i < j:
             lo, hi = min(lo, self.starts[i]), max(hi, self.stops[j - 1])
         self.starts[i:j], self.stops[i:j] = [lo], [hi]
+        return True
 
     def covers(self, lo: int, hi: int) -> bool:
         i = bisect.bisect_right(self.starts, lo) - 1
@@ -48,20 +52,21 @@ def _runs(span: Span2D):
 class InitCheck:
     """On-chip memory is followed in issue order of its core; GM, and tiles other cores write, in the order of the simulation."""
 
-    def __init__(self, sites: Sites, poisoned: frozenset[str], bridged: frozenset[str]):
-        self.sites, self.bridged = sites, bridged
+    def __init__(self, sites: Sites, poisoned: frozenset[str], bridged: frozenset[str], lonely: frozenset[Access] = frozenset()):
+        self.sites, self.bridged, self.lonely = sites, bridged, lonely
         self.poisoned = {f'GM:{name}' for name in poisoned}
         self.memories: dict[tuple, Written] = {}
         self.seen: set[tuple[int, int]] = set()
         self.found: dict[tuple, list] = {}
+        self.grown = 0  # writes that reached bytes not written before
 
-    def issued(self, core: CoreState, step: Step, event: tuple) -> None:
+    def issued(self, core: CoreState, step: Step, event: int) -> None:
         self.check(core, step, event, on_chip=True)
 
-    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: tuple, order: int) -> None:
+    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: int, order: int) -> None:
         self.check(core, step, event, on_chip=False)
 
-    def check(self, core: CoreState, step: Step, event: tuple, on_chip: bool) -> None:
+    def check(self, core: CoreState, step: Step, event: int, on_chip: bool) -> None:
         key = (core.index, id(step), on_chip)
         if key in self.seen:
             return
@@ -78,22 +83,28 @@ class InitCheck:
             if a.mode != 'r' and self.followed(a, on_chip):
                 written = self.memory(core, a.span.memory)
                 for lo, hi in _runs(a.span):
-                    written.add(lo, hi)
+                    self.grown += written.add(lo, hi)
 
     def followed(self, a: Access, on_chip: bool) -> bool:
         if a.span.memory.startswith('GM:'):
-            return not on_chip and a.span.memory in self.poisoned
+            return not on_chip and a.span.memory in self.poisoned and a not in self.lonely
         return on_chip != (a.buffer in self.bridged)
 
     def memory(self, core: CoreState, name: str) -> Written:
         return self.memories.setdefault(home(core, name), Written())
 
-    def report(self, core: CoreState, step: Step, event: tuple, access, gap: tuple[int, int]) -> None:
-        key = (event[0][0], step.op, access.buffer, core.name)
+    def report(self, core: CoreState, step: Step, event: int, access, gap: tuple[int, int]) -> None:
+        key = (core.events.sid(event), step.op, access.buffer, core.name)
         if key in self.found:
             self.found[key][0] += 1
         else:
             self.found[key] = [1, core, step, event, access, gap]
+
+    def visit(self, v) -> None:
+        """`state.visit`: what is written must not grow while a stretch repeats."""
+        v.same((self.grown, len(self.found)))
+        for entry in self.found.values():
+            entry[0] = v.total(entry[0])
 
     def findings(self, racing: set[str]) -> list[Finding]:
         """Reads of a GM tensor that also races are left to racecheck: whether they see a value is what the race decides."""
@@ -101,7 +112,7 @@ class InitCheck:
         for count, core, step, event, access, (lo, hi) in self.found.values():
             if access.span.memory in racing:
                 continue
-            side = self.sites.side('reads', event, step.op, step.pipe, core.name, core.block, access)
+            side = self.sites.side('reads', At(core.events, event), step.op, step.pipe, core.name, core.block, access)
             gm = access.span.memory.startswith('GM:')
             why = ('the launch allocates outputs and workspaces with torch.empty: they hold anything' if gm
                    else 'on-chip memory holds whatever the last kernel left')

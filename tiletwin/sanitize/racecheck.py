@@ -16,7 +16,7 @@ from ..sim.pipes import S, CoreState
 from ..sim.steps import Step
 from .cells import CellMap
 from .findings import Finding, Side
-from .source import Sites, interval
+from .source import At, Sites, interval
 
 M, V = PIPES.index('M'), PIPES.index('V')
 SMALL_MMAD = 10  # fractals of L0C below which back-to-back Mmad need a PIPE_M barrier
@@ -32,7 +32,7 @@ class Record(NamedTuple):
     core: CoreState
     pipe: int
     step: Step
-    event: tuple
+    event: int
     order: int  # in the issue order of the core
     know: list  # what was finished when it started
     access: Access
@@ -45,8 +45,8 @@ class Record(NamedTuple):
 class RaceCheck:
     """Observer of a Schedule."""
 
-    def __init__(self, sites: Sites, chip, written: set[str]):
-        self.sites, self.chip = sites, chip
+    def __init__(self, sites: Sites, chip, written: set[str], lonely: frozenset[Access] = frozenset()):
+        self.sites, self.chip, self.lonely = sites, chip, lonely
         self.written = {f'GM:{name}' for name in written}  # tensors no instruction writes cannot race
         self.map = CellMap()
         self.bound: dict[tuple[int, int], list] = {}
@@ -54,7 +54,7 @@ class RaceCheck:
         self.stale: dict[tuple, list] = {}
         self.cleaned: dict[int, int] = {}  # core -> issue order of its last data cache operation
 
-    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: tuple, order: int) -> None:
+    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: int, order: int) -> None:
         if step.op == CACHE_OP:
             self.cleaned[core.index] = order
             return
@@ -62,7 +62,7 @@ class RaceCheck:
         cells = self.bound.get(key)
         if cells is None:
             cells = self.bound[key] = [(self.map.get(core, a.span), a) for a in step.accesses
-                                        if not a.span.memory.startswith('GM:') or a.span.memory in self.written]
+                                        if not a.span.memory.startswith('GM:') or a.span.memory in self.written and a not in self.lonely]
         me = core.base + pipe
         now = [Record(seq, core, pipe, step, event, order, know, access) for _, access in cells]
         hits: list[tuple[str, Record, Record]] = []
@@ -105,7 +105,7 @@ class RaceCheck:
                 continue
             if mine:
                 a, b, kind = b, a, kind[::-1]
-            key = (kind, a.event[0][0], b.event[0][0], a.pipe, b.pipe, a.core.name, b.core.name, b.access.buffer, a.step.op, b.step.op)
+            key = (kind, a.core.events.sid(a.event), b.core.events.sid(b.event), a.pipe, b.pipe, a.core.name, b.core.name, b.access.buffer, a.step.op, b.step.op)
             entry = self.found.get(key)
             if entry is None:
                 self.found[key] = [1, a, b]
@@ -115,7 +115,7 @@ class RaceCheck:
     def cached(self, kind: str, earlier: Record, now: Record) -> None:
         """Scalar GM accesses go through the data cache, DMA does not see it: in order is not enough without a cache operation."""
         if earlier.order > self.cleaned.get(earlier.core.index, 0) and kind != 'rw':
-            self.stale.setdefault((kind, earlier.event[0][0], now.event[0][0], now.access.buffer), [kind, earlier, now])
+            self.stale.setdefault((kind, earlier.core.events.sid(earlier.event), now.core.events.sid(now.event), now.access.buffer), [kind, earlier, now])
 
     def same_pipe(self, earlier: Record, now: Record) -> bool:
         """Is an unordered pair of one pipe a hazard?"""
@@ -126,6 +126,20 @@ class RaceCheck:
         if now.pipe == M:
             return min(earlier.step.fractals, now.step.fractals) < SMALL_MMAD
         return now.seq - earlier.seq <= QUEUE
+
+    def visit(self, v) -> None:
+        """`state.visit`: the last accesses of every cell, and how often each race was met."""
+        v.same((len(self.map.cells), len(self.found), len(self.stale)))
+        for entry in self.found.values():
+            entry[0] = v.total(entry[0])
+        for index, order in self.cleaned.items():
+            self.cleaned[index] = v.order(order, index)
+        for cell in self.map.cells.values():
+            for table in (cell.writes, cell.reads, cell.atomics):
+                v.same(len(table))
+                for pipe, r in table.items():
+                    v.same((pipe, v.token(r.step)))
+                    table[pipe] = r._replace(seq=v.seq(r.seq, pipe, QUEUE), event=v.event(r.event, r.core.index), order=v.order(r.order, r.core.index), know=v.know(r.know))
 
     # -- report -------------------------------------------------------------------------------------------------------
     def findings(self, same_value: set[str] = frozenset()) -> list[Finding]:
@@ -143,7 +157,7 @@ class RaceCheck:
     def follows(entry: list, other: list) -> bool:
         """Would ordering `other` order this pair too? Its first side starts only when this one's is finished."""
         (_, a, b), (_, a2, b2) = entry, other
-        same_end = b.event is b2.event and b.core is b2.core and b.access.buffer == b2.access.buffer
+        same_end = b.event == b2.event and b.core is b2.core and b.access.buffer == b2.access.buffer
         return same_end and a2 is not a and a2.finished(a) and not a.finished(a2)
 
     def stale_finding(self, kind: str, earlier: Record, now: Record) -> Finding:
@@ -154,7 +168,7 @@ class RaceCheck:
                        f'T.tile.{CACHE_OP}({now.access.buffer}, ...) between the two', interval(earlier.access.span, now.access.span))
 
     def side(self, role: str, r: Record) -> Side:
-        return self.sites.side(role, r.event, r.step.op, r.pipe, r.core.name, r.core.block, r.access)
+        return self.sites.side(role, At(r.core.events, r.event), r.step.op, r.pipe, r.core.name, r.core.block, r.access)
 
     def rewrites(self, entry: list) -> str | None:
         """The GM tensor two cores write, when that is all the entry is about."""

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..ir.nodes import Instr
 from ..ir.ops import PIPES
 from ..sim.access import Access, Span2D
 from ..sim.issue import Static
+from ..sim.stream import Stream
 from .findings import Side
+
+
+class At(NamedTuple):
+    """One event: its place in the stream of a core."""
+
+    stream: Stream
+    event: int
+
+    @property
+    def sid(self) -> int:
+        return self.stream.sid(self.event)
 
 
 class Sites:
@@ -15,11 +29,12 @@ class Sites:
     def __init__(self, statics: list[Static], program):
         self.statics, self.program = statics, program
 
-    def static(self, event: tuple) -> Static:
-        return self.statics[event[0][0]]
+    def static(self, at: At) -> Static:
+        return self.statics[at.sid]
 
-    def loop(self, event: tuple) -> str:
-        return ', '.join(f'{n}={v}' for n, v in zip(self.static(event).loops, event[1]))
+    def loop(self, at: At) -> str:
+        key, values = at.stream[at.event]
+        return ', '.join(f'{n}={v}' for n, v in zip(self.statics[key[0]].loops, values))
 
     def region(self, access: Access) -> str:
         span = access.span
@@ -29,10 +44,10 @@ class Sites:
         base = self.program.root(access.buffer)[0].address or 0 if buffer is not None else 0
         return f'{span.memory} {access.buffer}[{span.start - base}:{span.stop - base} B]'
 
-    def side(self, role: str, event: tuple, op: str, pipe: int, core: str, block: int | None, access: Access | None = None) -> Side:
-        static = self.static(event)
+    def side(self, role: str, at: At, op: str, pipe: int, core: str, block: int | None, access: Access | None = None) -> Side:
+        static = self.static(at)
         origin = static.instr.origin if isinstance(static.instr, Instr) else 'user'
-        return Side(role, op, PIPES[pipe], core, static.span, self.loop(event), self.region(access) if access else '', block, origin)
+        return Side(role, op, PIPES[pipe], core, static.span, self.loop(at), self.region(access) if access else '', block, origin)
 
 
 def interval(a: Span2D, b: Span2D) -> str:

@@ -8,7 +8,7 @@ from ..sim.pipes import CoreState
 from ..sim.schedule import Wait
 from ..sim.steps import Step
 from .findings import Finding, Side
-from .source import Sites
+from .source import At, Sites
 
 
 class SyncCheck:
@@ -19,28 +19,31 @@ class SyncCheck:
     def add(self, key: tuple, finding: Finding) -> None:
         self.out.setdefault(key, finding)
 
-    def set_twice(self, core: CoreState, step: Step, event: tuple, earlier: tuple | None) -> None:
+    def set_twice(self, core: CoreState, step: Step, event: int, earlier: int | None) -> None:
         name = _name(step.pipe, step.other, step.ident)
-        sides = [self.sites.side('sets', event, 'set_flag', step.pipe, core.name, core.block)]
+        at = At(core.events, event)
+        sides = [self.sites.side('sets', at, 'set_flag', step.pipe, core.name, core.block)]
         if earlier is not None:
-            sides.insert(0, self.sites.side('sets', earlier, 'set_flag', step.pipe, core.name, core.block))
-        self.add(('twice', event[0][0], core.name, name), Finding(
+            sides.insert(0, self.sites.side('sets', At(core.events, earlier), 'set_flag', step.pipe, core.name, core.block))
+        self.add(('twice', at.sid, core.name, name), Finding(
             'synccheck', 'flag', 'error', f'flag {name} on {core.name} is set again before anything waited for it', tuple(sides),
             'an event is one bit: a second set without a wait between them is undefined',
             f"a T.wait_flag('{PIPES[step.pipe].lower()}', '{PIPES[step.other].lower()}', {step.ident}) between the two, or another event id"))
 
-    def left_set(self, core: CoreState, key: tuple, event: tuple) -> None:
+    def left_set(self, core: CoreState, key: tuple, event: int) -> None:
         name = _name(*key)
-        self.add(('left', event[0][0], core.name, name), Finding(
+        at = At(core.events, event)
+        self.add(('left', at.sid, core.name, name), Finding(
             'synccheck', 'flag', 'error', f'flag {name} on {core.name} is still set when the kernel ends',
-            (self.sites.side('sets', event, 'set_flag', key[0], core.name, core.block),),
+            (self.sites.side('sets', at, 'set_flag', key[0], core.name, core.block),),
             'the flag leaks into the next kernel on this core, whose first wait then passes too early',
             f"T.wait_flag('{PIPES[key[0]].lower()}', '{PIPES[key[1]].lower()}', {key[2]}) after the loop that uses it"))
 
-    def overflow(self, core: CoreState, step: Step, event: tuple) -> None:
-        self.add(('overflow', event[0][0], core.name), Finding(
+    def overflow(self, core: CoreState, step: Step, sender: CoreState, event: int) -> None:
+        at = At(sender.events, event)
+        self.add(('overflow', at.sid, core.name), Finding(
             'synccheck', 'flag', 'error', f'cross flag {step.ident} is set more than {self.chip.cross_counter} times ahead of its wait',
-            (self.sites.side('sets', event, 'set_cross_flag', step.pipe, core.name, core.block),),
+            (self.sites.side('sets', at, 'set_cross_flag', step.pipe, sender.name, sender.block),),
             f'a cross flag counts to {self.chip.cross_counter}', 'let the producer wait for a flag the consumer sets back'))
 
     def stuck(self, waits: list[Wait]) -> None:
@@ -48,16 +51,16 @@ class SyncCheck:
         lines = []
         for w in waits:
             what = _blocked_on(w.step)
-            sides.append(self.sites.side('waits', w.event, w.step.op, w.pipe, w.core.name, w.core.block))
+            sides.append(self.sites.side('waits', At(w.core.events, w.event), w.step.op, w.pipe, w.core.name, w.core.block))
             if w.last_set is None:
                 lines.append(f'{w.core.name} {PIPES[w.pipe]} waits for {what}, which nothing has set')
             else:
-                event = w.last_set[1] if isinstance(w.last_set[0], CoreState) else w.last_set
-                core = w.last_set[0].name if isinstance(w.last_set[0], CoreState) else w.core.name
-                sides.append(self.sites.side('last set by', event, self.sites.static(event).instr.op, w.step.other if w.step.kind == 'wait' else w.pipe,
-                                             core, w.core.block))
-                lines.append(f'{w.core.name} {PIPES[w.pipe]} waits for {what}, last set by {core} and already consumed')
-        key = tuple((w.event[0][0], w.core.name, w.pipe) for w in waits)
+                setter, event = w.last_set if isinstance(w.last_set, tuple) else (w.core, w.last_set)
+                at = At(setter.events, event)
+                sides.append(self.sites.side('last set by', at, self.sites.static(at).instr.op, w.step.other if w.step.kind == 'wait' else w.pipe,
+                                             setter.name, w.core.block))
+                lines.append(f'{w.core.name} {PIPES[w.pipe]} waits for {what}, last set by {setter.name} and already consumed')
+        key = tuple((w.core.events.sid(w.event), w.core.name, w.pipe) for w in waits)
         self.add(('deadlock', *key), Finding('synccheck', 'deadlock', 'error', 'deadlock: no core can go on: ' + '; '.join(lines[:6]), tuple(sides[:12]),
                                              'every pipe below waits for a flag that no running instruction will set',
                                              'give each wait exactly one set that can run before it, also for zero-trip loops and for both vector cores'))

@@ -135,6 +135,7 @@ class Generator:
                 self.serial_for(s)
             case While():
                 with self.block(f'while {self.expr(s.cond)}:'):
+                    self.on_iteration()
                     self.run(s.body)
             case If():
                 with self.block(f'if {self.expr(s.cond)}:'):
@@ -157,6 +158,7 @@ class Generator:
         span = f'range({stop})' if start == '0' else f'range({start}, {stop})'
         with self.block(f'for {name} in {span}:'):
             self.loop_vars.append(name)
+            self.on_iteration()
             self.run(s.body)
             self.loop_vars.pop()
 
@@ -164,6 +166,9 @@ class Generator:
         """Text of the value stored to an `alloc_var` variable."""
         d = self.program.buffers[s.buffer].dtype
         return f"f_cast('{d}', {self.expr(s.value)})" if 'float' in d else self.expr(s.value)
+
+    def on_iteration(self) -> None:
+        """At the start of every loop body."""
 
     def on_instr(self, s: Instr) -> None:
         raise TypeError('subclass')

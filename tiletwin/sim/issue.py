@@ -1,7 +1,7 @@
 """What the scalar unit of each core issues: the instruction stream, and which blocks issue the same one.
 
-An event is `(key, loops)`; `key = (static id, value, value, ...)` where the values are the scalars the instruction
-needs (region starts, flag ids, counts). Equal keys on one kind of core do the same work.
+An event has a key, `(static id, value, value, ...)`, where the values are the scalars the instruction needs (region starts, flag
+ids, counts), and the loop iteration it lies in (`stream`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ..ir.nodes import Break, For, If, Instr, Program, Region, Stmt, Store, Whil
 from ..ir.ops import OPS
 from .access import evaluate
 from .codegen import Generator, py_name, sync_applies, tdiv, tmod
+from .stream import Keys, Stream
 
 CORE_ROLE = ('C', 'V', 'V')
 
@@ -41,11 +42,12 @@ def _loads_memory(program: Program, e: E.Expr) -> bool:
 class IssueGenerator(Generator):
     """Emits the function that records every issued instruction of one role."""
 
-    def __init__(self, program: Program, role: str, statics: list[Static], scalar_names: list[str]):
+    def __init__(self, program: Program, role: str, statics: list[Static], scalar_names: list[str], keys: Keys | None = None):
         super().__init__(program, role)
-        self.statics = statics
+        self.statics, self.keys = statics, keys
         self.scalar_names = scalar_names
         self.loop_names: list[str] = []
+        self.loops = 0
 
     def prologue(self) -> None:
         for name in self.scalar_names:
@@ -64,18 +66,23 @@ class IssueGenerator(Generator):
         self.statics.append(Static(instr, kind, self.role, holes, tuple(self.loop_names)))
         return len(self.statics) - 1
 
+    def on_iteration(self) -> None:
+        if self.keys is not None:
+            self.emit(f'enter({self.loops}, ({"".join(v + ", " for v in self.loop_vars)}))')
+            self.loops += 1
+
+    def key(self, sid: int, holes: list[E.Expr]) -> str:
+        """Text of the number of a key."""
+        return f'keys[{sid}, {", ".join(map(self.expr, holes))}]' if holes else str(self.keys[sid,])
+
     def event(self, sid: int, holes: list[E.Expr]) -> None:
-        values = ''.join(f', {self.expr(h)}' for h in holes)
-        loops = ''.join(v + ', ' for v in self.loop_vars)
-        self.emit(f'ev((({sid}{values or ","}), ({loops})))')
+        self.emit(f'ev({self.key(sid, holes)})')
 
     def load(self, buffer: str, indices: tuple[E.Expr, ...], dtype: str) -> str:
         """A scalar read that steers control: recorded, and its value replayed from the data run."""
         read = E.Load(buffer, indices, dtype)
-        sid = self.static(Store(buffer, indices, read, self.here), 'load', [i for i in indices if not isinstance(i, E.Const)])
-        values = ''.join(f', {self.expr(i)}' for i in indices if not isinstance(i, E.Const))
-        loops = ''.join(v + ', ' for v in self.loop_vars)
-        return f'ld((({sid}{values or ","}), ({loops})))'
+        holes = [i for i in indices if not isinstance(i, E.Const)]
+        return f'ld({self.key(self.static(Store(buffer, indices, read, self.here), "load", holes), holes)})'
 
     here: Span | None = None
 
@@ -252,7 +259,7 @@ class Group:
     """Blocks that issue one stream; `shifts[block][tensor]` is where a block's accesses to a written tensor start, in elements."""
 
     blocks: list[int]
-    streams: list[list]  # of the first block, one per core
+    streams: list[Stream]  # of the first block, one per core
     shifts: dict[int, dict[str, int]]
 
     def shift(self, block: int, tensor: str) -> int:
@@ -266,11 +273,13 @@ class Issuer:
     def __init__(self, program: Program, scalars: dict[str, int | float]):
         self.program, self.scalars = program, scalars
         self.statics: list[Static] = []
+        self.keys = Keys()
         names = list(scalars)
         self.functions = {}
         for role in ('C', 'V'):
-            gen = IssueGenerator(program, role, self.statics, names)
-            self.functions[role] = compile_function(gen.source('issue', 'ev, ld, cid, vid, scalars'), 'issue')
+            gen = IssueGenerator(program, role, self.statics, names, self.keys)
+            self.functions[role] = compile_function(gen.source('issue', 'ev, ld, enter, keys, cid, vid, scalars'), 'issue')
+        self.depths = [len(s.loops) for s in self.statics]
         self.depends_on_data = data_dependent(program)
         self.simple = self.depends_on_data is None and not any(isinstance(s, (While, Break)) for s in walk(program.body)) \
             and not any(b.space == 'VAR' for b in program.buffers.values())
@@ -280,17 +289,17 @@ class Issuer:
     def cores(self) -> int:
         return 1 + self.program.launch.vectors
 
-    def events(self, cid: int, core: int, log: list | None = None) -> list:
+    def events(self, cid: int, core: int, log: list | None = None) -> Stream:
         """The stream one core issues; `log` holds the scalars it read from memory, in order."""
-        out: list = []
+        out = Stream(self.keys, self.depths)
         values = iter(log or ())
-        append = out.append
+        append = out.numbers.append
 
-        def load(event):
-            append(event)
+        def load(number):
+            append(number)
             return next(values)
 
-        self.functions[CORE_ROLE[core]](append, load, cid, max(core - 1, 0), self.scalars)
+        self.functions[CORE_ROLE[core]](append, load, out.enter, self.keys, cid, max(core - 1, 0), self.scalars)
         return out
 
     def groups(self, blocks: int, logs: dict | None = None) -> list[Group]:
@@ -299,7 +308,7 @@ class Issuer:
             found: dict = {}
             for cid in range(blocks):
                 streams = [self.events(cid, core, (logs or {}).get((cid, core))) for core in range(self.cores)]
-                key = tuple(tuple(s) for s in streams)
+                key = tuple((s.content, tuple(s.loops)) for s in streams)
                 found.setdefault(key, Group([], streams, {})).blocks.append(cid)
             return list(found.values())
         ints = {k: v for k, v in self.scalars.items() if isinstance(v, int)}

@@ -11,6 +11,7 @@ from collections import deque
 from typing import NamedTuple
 
 from ..ir.ops import PIPES
+from .stream import Stream
 
 NP = len(PIPES)
 S = PIPES.index('S')
@@ -21,13 +22,13 @@ class Message(NamedTuple):
 
     time: float
     know: list
-    ref: object  # the event that set it
+    ref: object  # the event that set it; of a cross flag (core, event)
     slice: int  # its index in the timeline
 
 
 class Queued(NamedTuple):
     step: object
-    event: tuple
+    event: int
     issued: float
     know: list  # scalar knowledge at issue
     order: int  # position in the core's issue order
@@ -37,9 +38,10 @@ class CoreState:
     """One cube or vector core inside the event simulation."""
 
     __slots__ = ('index', 'name', 'block', 'events', 'position', 'pending', 'know', 'count', 'free', 'landed', 'busy', 'queues', 'now',
-                 'flags', 'last_set', 'ahead', 'issued_set', 'counted', 'order', 'joined', 'cross', 'cross_last', 'scalar_know', 'waiting', 'base')
+                 'flags', 'last_set', 'ahead', 'issued_set', 'counted', 'order', 'joined', 'cross', 'cross_last', 'cross_sent', 'cross_takes',
+                 'scalar_know', 'waiting', 'base', 'marks', 'segment', 'limit')
 
-    def __init__(self, index: int, name: str, block: int, events: list, pipes: int):
+    def __init__(self, index: int, name: str, block: int, events: Stream, pipes: int):
         self.index, self.name, self.block, self.events = index, name, block, events
         self.base = index * NP
         self.position = 0
@@ -60,8 +62,21 @@ class CoreState:
         self.joined = [None] * NP
         self.cross: dict = {}  # flag -> deque of Message
         self.cross_last: dict = {}
+        self.cross_sent: dict[int, int] = {}  # flag -> times it was raised
+        self.cross_takes: dict[int, deque] = {}  # flag -> (number, pipe, its instruction) of the last waits that took it
         self.scalar_know = [0] * pipes
-        self.waiting: tuple | None = None  # the event whose steps are being issued
+        self.waiting = -1  # the event whose steps are being issued
+        self.marks = events.marks()  # events at which the simulation lets other cores catch up
+        self.segment = -1  # stretch between two marks being issued
+        self.limit = 0  # where it ends
 
     def drained(self) -> bool:
         return not any(self.queues)
+
+    def go_on(self) -> bool:
+        """Opens the next stretch; False at the end of the stream."""
+        if self.pending or self.position < self.limit or self.limit == len(self.events):
+            return False
+        self.segment += 1
+        self.limit = int(self.marks[self.segment + 1]) if self.segment + 1 < len(self.marks) else len(self.events)
+        return True

@@ -51,13 +51,19 @@ class Arrow:
 
 
 class Timeline:
-    """One block of one distinct instruction stream. Slices are spelled out when first looked at."""
+    """One block of one distinct instruction stream.
+
+    `cycles` and `busy` are exact. `slices` and `arrows` hold every instruction, those of skipped repetitions included; they are spelled
+    out when first looked at, which for a large launch are millions. `weighted` stands for all of them with as many entries as were
+    simulated: (slice, how many slices it stands for, itself included).
+    """
 
     def __init__(self, slices: list[Slice] | None = None, arrows: list[Arrow] | None = None, cycles: float = 0.0,
-                 busy: dict[tuple[str, str], float] | None = None, build: Callable[[], tuple[list[Slice], list[Arrow]]] | None = None):
+                 busy: dict[tuple[str, str], float] | None = None, build: Callable[[], tuple[list[Slice], list[Arrow]]] | None = None,
+                 weigh: Callable[[], list[tuple[Slice, int]]] | None = None):
         self.cycles = cycles
         self.busy = busy or {}  # (core, pipe) -> cycles
-        self._slices, self._arrows, self._build = slices, arrows, build
+        self._slices, self._arrows, self._build, self._weigh = slices, arrows, build, weigh
 
     def _spell_out(self) -> None:
         if self._build is not None:
@@ -68,6 +74,10 @@ class Timeline:
     def slices(self) -> list[Slice]:
         self._spell_out()
         return self._slices or []
+
+    @property
+    def weighted(self) -> list[tuple[Slice, int]]:
+        return self._weigh() if self._weigh is not None else [(s, 1) for s in self.slices]
 
     @property
     def arrows(self) -> list[Arrow]:

@@ -2,6 +2,9 @@
 
 One pass yields the modelled time of every instruction and, through the knowledge vectors of `pipes`, which
 instructions are ordered. Observers (`sanitize`) see each instruction with the knowledge it starts with.
+
+What a core does next never depends on the times, only on what has been set and taken. Every comparison of two times goes through
+`note`, so that `repeat` can tell how long a repetition of the same steps keeps the same winners.
 """
 
 from __future__ import annotations
@@ -12,16 +15,22 @@ from typing import Any, Callable, Protocol
 
 from ..ir.ops import PIPES
 from .pipes import NP, S, CoreState, Message, Queued
+from .repeat import Skipper
 from .result import CORES
+from .signals import Signals, flag_name
 from .steps import ALL, Expanded, Step
+
+CROSS = ('cset', 'cwait', 'sync_all')
 
 
 class Observer(Protocol):
-    def issued(self, core: CoreState, step: Step, event: tuple) -> None: ...
-    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: tuple, order: int) -> None: ...
-    def set_twice(self, core: CoreState, step: Step, event: tuple, earlier: tuple) -> None: ...
-    def overflow(self, core: CoreState, step: Step, event: tuple) -> None: ...
-    def left_set(self, core: CoreState, key: tuple, event: tuple) -> None: ...
+    """Events are places in the stream of their core."""
+
+    def issued(self, core: CoreState, step: Step, event: int) -> None: ...
+    def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: int, order: int) -> None: ...
+    def set_twice(self, core: CoreState, step: Step, event: int, earlier: int | None) -> None: ...
+    def overflow(self, core: CoreState, step: Step, sender: CoreState, event: int) -> None: ...
+    def left_set(self, core: CoreState, key: tuple, event: int) -> None: ...
     def stuck(self, waits: list['Wait']) -> None: ...
 
 
@@ -32,27 +41,32 @@ class Wait:
     core: CoreState
     pipe: int
     step: Step
-    event: tuple
-    last_set: Any  # event that last set the flag, or None
+    event: int
+    last_set: Any  # event that last set the flag, of a cross flag (core, event), or None
 
 
 @dataclass
 class Outcome:
-    """Raw timeline: slices are (core index, pipe, start, end, step, event, kind, time of issue, event that set the flag waited for)."""
+    """Raw timeline: slices are (core index, pipe, start, end, step, event, kind, time of issue, event that set the flag waited for).
+
+    Where a stretch was skipped, a `repeat.Repeat` stands for what it would have added.
+    """
 
     cycles: float = 0.0
     slices: list = field(default_factory=list)
     arrows: list = field(default_factory=list)
     finished: bool = True
     cores: list[CoreState] = field(default_factory=list)
+    simulated: int = 0  # events; the rest was skipped
 
 
-class Schedule:
+class Schedule(Signals):
     """Runs the streams of the cores of one block, or of all blocks when they synchronise with one another."""
 
-    def __init__(self, streams: dict[tuple[int, int], list], vectors: int, expand: Callable[[tuple], Expanded], cost, chip,
-                 observers: tuple[Observer, ...] = ()):
-        self.expand, self.cost, self.chip, self.observers = expand, cost, chip, observers
+    def __init__(self, streams: dict[tuple[int, int], Any], vectors: int, expand: Callable[[tuple], Expanded], cost, chip,
+                 observers: tuple[Observer, ...] = (), classes: Callable[[int], int] | None = None):
+        """`classes` numbers keys by what they do (see `congruence`); with it, repetitions are skipped."""
+        self.expand, self.cost, self.chip, self.observers, self.classes = expand, cost, chip, observers, classes
         self.vectors = vectors
         self.pipes = len(streams) * NP
         self.cores = [CoreState(i, CORES[c], b, ev, self.pipes) for i, ((b, c), ev) in enumerate(streams.items())]
@@ -64,18 +78,17 @@ class Schedule:
         self.mode0: dict[tuple[str, int], dict[int, deque]] = {}
         self.targets: list = [[[] for _ in range(NP)] for _ in self.cores]  # arrows waiting for the next slice
         self.newest: list = [[-1] * NP for _ in self.cores]  # index of each pipe's last slice: what a flag set now reports
+        self.serial = 0  # slices so far, those skipped included
         self.flag_cycles, self.issue_cycles = cost.flag(), cost.scalar('issue')
+        self.expanded: dict[int, tuple[Step, ...]] = {}  # by number of the key
+        # Differences of the times compared, in the order of the comparisons.
+        self.log: Any = [] if classes else deque(maxlen=0)
+        self.note = self.log.append
 
     # -- running ------------------------------------------------------------------------------------------------------
     def run(self) -> Outcome:
-        moved = True
-        while moved:
-            moved = False
-            for core in self.cores:
-                moved |= self.issue(core)
-                for p in range(NP):
-                    if core.queues[p]:
-                        moved |= self.drain(core, p)
+        for together in self.parts():
+            self.advance(together)
         out = self.out
         out.finished = all(c.position >= len(c.events) and not c.pending and c.drained() for c in self.cores)
         out.cycles = max((max(c.now, *c.free, *c.landed) for c in self.cores), default=0.0)
@@ -90,6 +103,38 @@ class Schedule:
                         for o in self.observers:
                             o.left_set(core, key, message.ref)
         return out
+
+    def steps(self, core: CoreState, event: int) -> tuple[Step, ...]:
+        number = core.events.numbers[event]
+        found = self.expanded.get(number)
+        if found is None:
+            found = self.expanded[number] = self.expand(core.events.keys.list[number]).steps
+        return found
+
+    def parts(self) -> list[list[CoreState]]:
+        """Cores that signal one another run together, others one after the other."""
+        for core in self.cores:
+            for key, _, first in core.events.counts():
+                if any(step.kind in CROSS for step in self.steps(core, first)):
+                    return [self.cores]
+        return [[core] for core in self.cores]
+
+    def advance(self, cores: list[CoreState]) -> None:
+        """Stretch by stretch: a core issues its next one when its pipes have done the last, or when nobody can go on otherwise."""
+        skipper = Skipper(self, cores) if self.classes else None
+        while True:
+            moved = False
+            for core in cores:
+                if core.drained():
+                    core.go_on()
+                moved |= self.issue(core)
+                for p in range(NP):
+                    if core.queues[p]:
+                        moved |= self.drain(core, p)
+            if not moved and not any([core.go_on() for core in cores]):
+                return
+            if skipper is not None:
+                skipper.look()
 
     def waits(self) -> list[Wait]:
         out = []
@@ -116,12 +161,12 @@ class Schedule:
         moved = False
         while True:
             if not core.pending:
-                if core.position >= len(core.events):
+                if core.position >= core.limit:
                     return moved
-                event = core.events[core.position]
+                core.waiting = core.position
                 core.position += 1
-                core.waiting = event
-                core.pending.extend(self.expand(event[0]).steps)
+                self.out.simulated += 1
+                core.pending.extend(self.steps(core, core.waiting))
                 moved = True
                 continue
             step, event = core.pending[0], core.waiting
@@ -145,7 +190,7 @@ class Schedule:
             core.counted = None
             moved = True
 
-    def scalar_step(self, core: CoreState, step: Step, event: tuple) -> bool:
+    def scalar_step(self, core: CoreState, step: Step, event: int) -> bool:
         kind = step.kind
         if kind == 'op':
             for o in self.observers:
@@ -171,7 +216,7 @@ class Schedule:
             for p in range(NP):
                 know[core.base + p] = core.count[p]
             core.scalar_know = know
-            core.now = max(core.now, *core.free, *core.landed) + self.cost.pipe_barrier('ALL')
+            core.now = self.latest([core.now, *core.free, *core.landed]) + self.cost.pipe_barrier('ALL')
             self.slice(core, S, start, core.now, step, event, 'barrier')
         elif kind == 'set':
             self.post(core, step, event, core.now, core.scalar_know)
@@ -193,10 +238,12 @@ class Schedule:
             return self.sync_all(core, step, event)
         return True
 
-    def scalar_wait(self, core: CoreState, step: Step, event: tuple, message: Message, cycles: float) -> None:
+    def scalar_wait(self, core: CoreState, step: Step, event: int, message: Message, cycles: float) -> None:
         start = core.now
-        core.now = max(core.now, message.time) + cycles
+        core.now = self.latest((core.now, message.time)) + cycles
         core.count[S] += 1
+        if step.kind == 'cwait':
+            self.took(core, step, S)
         know = list(map(max, core.scalar_know, message.know))
         know[core.base + S] = core.count[S]
         core.scalar_know = know
@@ -204,7 +251,7 @@ class Schedule:
         if message.slice >= 0:
             self.out.arrows.append((message.slice, index, flag_name(step)))
 
-    def sync_all(self, core: CoreState, step: Step, event: tuple) -> bool:
+    def sync_all(self, core: CoreState, step: Step, event: int) -> bool:
         if core not in self.arrived:
             self.arrived.append(core)
         if len(self.arrived) < len(self.cores):
@@ -212,7 +259,7 @@ class Schedule:
         know = [0] * self.pipes
         for c in self.cores:
             know = list(map(max, know, c.scalar_know))
-        time = max(c.now for c in self.cores) + self.cost.sync_all(len(self.cores))
+        time = self.latest([c.now for c in self.cores]) + self.cost.sync_all(len(self.cores))
         for c in self.cores:
             self.slice(c, S, c.now, time, c.pending[0], c.waiting, 'barrier')
             c.now, c.scalar_know = time, know
@@ -224,14 +271,16 @@ class Schedule:
 
     # -- a pipe -------------------------------------------------------------------------------------------------------
     def drain(self, core: CoreState, p: int) -> bool:
-        queue, moved = core.queues[p], False
+        queue, moved, note = core.queues[p], False, self.note
         while queue:
             q = queue[0]
             step = q.step
             if core.joined[p] is not q.know:
                 core.joined[p] = q.know
                 core.know[p] = list(map(max, core.know[p], q.know))
-            start = max(core.free[p], q.issued)
+            free, issued = core.free[p], q.issued
+            note(issued - free)
+            start = issued if issued > free else free
             kind = step.kind
             if kind == 'op':
                 seq = core.count[p] + 1
@@ -239,17 +288,22 @@ class Schedule:
                     o.executed(core, p, core.know[p], seq, step, q.event, q.order)
                 core.count[p] = seq
                 core.free[p] = start + step.cycles
+                landed, before = core.free[p] + step.latency, core.landed[p]
+                note(landed - before)
+                note(before - start)
                 # A pipe counts as busy until the last byte has landed, as the profiler of the chip reports it.
-                landed = max(core.landed[p], core.free[p] + step.latency)
-                core.busy[p] += landed - max(start, core.landed[p])
-                core.landed[p] = landed
+                core.landed[p] = max(landed, before)
+                core.busy[p] += core.landed[p] - max(start, before)
                 self.slice(core, p, start, core.free[p], step, q.event, 'op', q.issued)
             elif kind == 'wait' or kind == 'cwait':
                 message = self.take(core, step)
                 if message is None:
                     return moved
                 core.count[p] += 1
+                if kind == 'cwait':
+                    self.took(core, step, p)
                 core.know[p] = list(map(max, core.know[p], message.know))
+                note(message.time - start)
                 core.free[p] = max(start, message.time) + self.flag_cycles
                 if message.time > start:
                     self.slice(core, p, start, message.time, step, q.event, 'wait', q.issued, message.ref)
@@ -257,12 +311,15 @@ class Schedule:
                     self.targets[core.index][p].append((message.slice, flag_name(step)))
             elif kind == 'set':
                 core.free[p] = start + self.flag_cycles
+                note(core.landed[p] - core.free[p])
                 self.post(core, step, q.event, max(core.free[p], core.landed[p]), self.finished(core, p))
             elif kind == 'cset':
                 core.free[p] = start + self.flag_cycles
+                note(core.landed[p] - start)
                 self.post_cross(core, step, q.event, max(start, core.landed[p]) + self.cost.cross_flag(), self.finished(core, p))
             elif kind == 'barrier':
                 core.know[p] = self.finished(core, p)
+                note(core.landed[p] - start)
                 if core.landed[p] > start:
                     self.slice(core, p, start, core.landed[p], step, q.event, 'barrier', q.issued)
                 core.free[p] = max(start, core.landed[p]) + self.cost.pipe_barrier(PIPES[p])
@@ -283,70 +340,20 @@ class Schedule:
             queue = core.cross.get(step.ident)
         return queue.popleft() if queue else None
 
-    def slice(self, core: CoreState, p: int, start: float, end: float, step: Step, event: tuple, kind: str, issued: float | None = None,
+    def slice(self, core: CoreState, p: int, start: float, end: float, step: Step, event: int, kind: str, issued: float | None = None,
               setter: Any = None) -> int:
-        index = self.newest[core.index][p] = len(self.out.slices)
+        index = self.newest[core.index][p] = self.serial
+        self.serial += 1
         self.out.slices.append((core.index, p, start, end, step, event, kind, start if issued is None else issued, setter))
         if kind == 'op' and self.targets[core.index][p]:
             self.out.arrows += [(source, index, name) for source, name in self.targets[core.index][p]]
             self.targets[core.index][p] = []
         return index
 
-    # -- flags --------------------------------------------------------------------------------------------------------
-    def balance(self, core: CoreState, step: Step, event: tuple) -> None:
-        """A flag is one bit: in issue order at most one set may be ahead of the waits."""
-        key = (step.pipe, step.other, step.ident)
-        core.ahead[key] = core.ahead.get(key, 0) + 1
-        if core.ahead[key] > 1:
-            for o in self.observers:
-                o.set_twice(core, step, event, core.issued_set.get(key))
-        core.issued_set[key] = event
-
-    def post(self, core: CoreState, step: Step, event: tuple, time: float, know: list) -> None:
-        key = (step.pipe, step.other, step.ident)
-        core.last_set[key] = event
-        core.flags.setdefault(key, deque()).append(Message(time, know, event, self.newest[core.index][step.pipe]))
-
-    def post_cross(self, core: CoreState, step: Step, event: tuple, time: float, know: list) -> None:
-        message = Message(time, know, (core, event), self.newest[core.index][step.pipe])
-        group = self.groups[core.block]
-        vectors = group[1:]
-        if step.other == 2 and core.name == 'AIC':
-            for v in vectors:
-                self.deliver(v, step, message)
-        elif step.other == 2:
-            self.gather(core, step, message, vectors, [group[0]], ('group', core.block))
-        elif step.other == 1:
-            self.gather(core, step, message, vectors, vectors, ('pair', core.block))
-        else:
-            kind = [c for c in self.cores if (c.name == 'AIC') == (core.name == 'AIC')]
-            self.gather(core, step, message, kind, kind, ('all', core.name == 'AIC'))
-
-    def gather(self, core: CoreState, step: Step, message: Message, senders: list, receivers: list, scope: tuple) -> None:
-        """The flag is raised once every sender has set it."""
-        waiting = self.mode0.setdefault((scope, step.ident), {c.index: deque() for c in senders})
-        waiting[core.index].append(message)
-        for r in receivers:
-            r.cross_last[step.ident] = message.ref
-        if all(waiting.values()):
-            parts = [q.popleft() for q in waiting.values()]
-            know = parts[0].know
-            for part in parts[1:]:
-                know = list(map(max, know, part.know))
-            last = max(parts, key=lambda m: m.time)
-            for r in receivers:
-                self.deliver(r, step, Message(last.time, know, last.ref, last.slice))
-
-    def deliver(self, core: CoreState, step: Step, message: Message) -> None:
-        queue = core.cross.setdefault(step.ident, deque())
-        queue.append(message)
-        core.cross_last[step.ident] = message.ref
-        if len(queue) > self.chip.cross_counter:
-            for o in self.observers:
-                o.overflow(core, step, message.ref[1])
-
-
-def flag_name(step: Step) -> str:
-    if step.kind == 'cwait':
-        return f'cross {step.ident}'
-    return f'{PIPES[step.other]}->{PIPES[step.pipe]} {step.ident}'
+    def latest(self, times: list[float]) -> float:
+        found = times[0]
+        for time in times[1:]:
+            self.note(time - found)
+            if time > found:
+                found = time
+        return found
