@@ -8,7 +8,7 @@ from tiletwin.errors import Span
 from tiletwin.ir.expr import Const, Var
 from tiletwin.ir.nodes import Buffer, Launch as Frame, Program
 from tiletwin.sanitize.findings import Finding, Side, Verdict
-from tiletwin.sim.result import Arrow, Launch, Slice, Stream, Timeline
+from tiletwin.sim.result import Arrow, Launch, Slice, Stream, Timeline, Touch
 
 HERE = Path(__file__).parent
 
@@ -49,11 +49,11 @@ def make_launch():
     def make(name='exp_1d', chip='a3', verdict=Verdict()):
         slices = [
             Slice('AIV0', 'S', 0.0, 5.0, 'issue', None),
-            Slice('AIV0', 'MTE2', 5.0, 138.0, 'copy', at(7), 'k=0', 'op', 4096),
-            Slice('AIV0', 'V', 5.0, 138.0, 'wait_flag', at(8), 'k=0', 'wait'),
-            Slice('AIV0', 'V', 138.0, 185.0, 'exp', at(9), 'k=0'),
+            Slice('AIV0', 'MTE2', 5.0, 118.0, 'copy', at(7), 'k=0', 'op', 4096, 20.0, 5.0, touches=(Touch('AIV0 UB', 0, 4096, 'w', 'a'),)),
+            Slice('AIV0', 'V', 5.0, 138.0, 'wait_flag', at(8), 'k=0', 'wait', issued=5.0, flag='MTE2->V 0', set_at=at(8)),
+            Slice('AIV0', 'V', 138.0, 185.0, 'exp', at(9), 'k=0', touches=(Touch('AIV0 UB', 4096, 8192, 'w', 'b'), Touch('AIV0 UB', 0, 4096, 'r', 'a'))),
             Slice('AIV0', 'S', 10.0, 185.0, 'pipe_barrier', None, '', 'barrier'),
-            Slice('AIV0', 'MTE3', 185.0, 370.0, 'copy', at(10), 'k=0', 'op', 4096),
+            Slice('AIV0', 'MTE3', 185.0, 370.0, 'copy', at(10), 'k=0', 'op', 4096, issued=185.0, touches=(Touch('AIV0 UB', 4096, 8192, 'r', 'b'),)),
         ]
         busy = {('AIV0', 'S'): 5.0, ('AIV0', 'MTE2'): 133.0, ('AIV0', 'V'): 47.0, ('AIV0', 'MTE3'): 185.0, ('AIV1', 'V'): 0.0}
         timeline = Timeline(slices, [Arrow(1, 2, 'MTE2->V 0')], 370.0, busy)

@@ -135,6 +135,8 @@ class _Block:
         if setter is not None:
             cross = '->' not in s.flag
             parts = [('flag', setter.end), ('landing', setter.end + setter.latency), ('travel' if cross else 'flag', s.end)]
+        if setter is not None and not setter.latency and parts[0][0] == parts[-1][0]:
+            parts = [('flag', s.end)]
         time = s.start
         for why, until in parts:
             end = min(until, s.end)

@@ -1,13 +1,18 @@
-"""A launch as a Chrome JSON trace, with the vendor profiler's row names; opens in Perfetto, chrome://tracing and MindStudio Insight."""
+"""A launch as a Chrome JSON trace, with the vendor profiler's row names; opens in Perfetto, chrome://tracing and MindStudio Insight.
+
+Below the rows of the pipes stand their stalls by cause, and counters of the bytes moved and of the memories in use.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from ..harness.stalls import stalls
 from ..machine.chip import chip as chip_of
 from ..sim.result import CORES, Launch, Slice
 from .findings import show_path
+from .trace_stalls import counters, stall_rows, stall_slices
 from .tracks import ROWS, track
 
 _PID = {core: i + 1 for i, core in enumerate(CORES)}
@@ -22,6 +27,7 @@ def chrome(launch: Launch) -> dict[str, Any]:
         return round(chip.microseconds(cycles), 6)
 
     events: list[dict[str, Any]] = []
+    found = stalls(timeline)
     block = next(s.blocks[0] for s in launch.streams if s.timeline is timeline)
     for core in CORES:
         used = {track(s) for s in timeline.slices if s.core == core}
@@ -34,6 +40,7 @@ def chrome(launch: Launch) -> dict[str, Any]:
             if row in used:
                 events.append({'ph': 'M', 'name': 'thread_name', 'pid': pid, 'tid': _TID[row], 'args': {'name': row}})
                 events.append({'ph': 'M', 'name': 'thread_sort_index', 'pid': pid, 'tid': _TID[row], 'args': {'sort_index': _TID[row]}})
+        events += stall_rows(found, core, pid)
     for s in timeline.slices:
         start = us(s.start)
         events.append({'ph': 'X', 'name': s.op, 'cat': s.kind, **_place(s), 'ts': start, 'dur': round(us(s.end) - start, 6), 'args': _args(s)})
@@ -44,6 +51,8 @@ def chrome(launch: Launch) -> dict[str, Any]:
         events.append({'ph': 's', **common, **_place(source), 'ts': us(source.start + 0.999 * (source.end - source.start))})
         tip = target.end if target.kind == 'wait' else target.start
         events.append({'ph': 'f', 'bp': 'e', **common, **_place(target), 'ts': us(tip)})
+    events += stall_slices(found, _PID, us)
+    events += counters(timeline, _PID, us)
     return {
         'displayTimeUnit': 'ns',
         'otherData': {
