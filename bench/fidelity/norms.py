@@ -41,6 +41,8 @@ def rms_norm(M, N, dtype, eps, cores, rows):
             if ragged:
                 mask = T.alloc_ub((rows, width), 'int32' if wide else 'int16')
                 T.annotate_address({mask: at[6]})
+                lanes = width * 2 if wide else width
+                bits, under = T.view(x, (2, rows, lanes), 'int16'), T.view(mask, (rows, lanes), 'int16')
             x_row = T.reshape(x, (2 * rows, width))
             with T.Scope('V'):
                 if ragged:
@@ -72,7 +74,7 @@ def rms_norm(M, N, dtype, eps, cores, rows):
 
                     T.wait_flag('mte2', 'v', s + 1)
                     if ragged:
-                        keep(x, s, mask, wide)
+                        keep(bits[s, :, :], under)
                     if wide:
                         T.tile.mul(b, x[s, :, :], x[s, :, :])
                     else:

@@ -9,7 +9,7 @@ from pass_configs import EXPERT
 from tiletwin import language as T
 
 from .registry import Modelled, Skip, models
-from .row_steps import LEVELS, keep, level, mask_columns, take, to_int8
+from .row_steps import LEVELS, keep, level, load, load_way, mask_columns, take, to_int8
 from .rows import Row
 from .tiles import FLOATS, WIDTH, dtypes, long_chunk, place, rows_per_tile, shapes, up
 
@@ -19,8 +19,8 @@ def dynamic_quant(M, N, dtype, cores, rows):
     """scale = max |x| / 127 per row, y = x * (127 / max |x|) to the nearest integer; `rows` whole rows per tile."""
     wide = dtype == 'float32'
     width, workers = up(N, 32), 2 * cores
-    exact = rows == 1 or up(N, 32 // WIDTH[dtype]) == width  # rows of a load end where those of the tile do
-    ragged = N != width and exact
+    way = load_way(N, WIDTH[dtype], width, rows)
+    ragged = N != width and way != 'pad'
     tiles = (M + rows - 1) // rows
     size, lanes = rows * width, up(rows, 8)
     slot, full = size * WIDTH[dtype], size * 4
@@ -41,6 +41,8 @@ def dynamic_quant(M, N, dtype, cores, rows):
             if ragged:
                 mask = T.alloc_ub((rows, width), 'int32' if wide else 'int16')
                 T.annotate_address({mask: at[8]})
+                wide_lanes = width * 2 if wide else width
+                bits, under = T.view(x, (2, rows, wide_lanes), 'int16'), T.view(mask, (rows, wide_lanes), 'int16')
             flat = T.reshape(stat, (rows,))
             with T.Scope('V'):
                 T.tile.fill(levels, LEVELS)
@@ -55,15 +57,12 @@ def dynamic_quant(M, N, dtype, cores, rows):
                     s = t % 2
                     row = (t * workers + cid * 2 + vid) * rows
                     T.wait_flag('v', 'mte2', s + 1)
-                    if exact:
-                        T.copy(X[row, 0], x[s, :, 0:N])
-                    else:
-                        T.copy(X[row, 0], x[s, :, :])
+                    load(X, row, x, s, N, way)
                     T.set_flag('mte2', 'v', s + 1)
 
                     T.wait_flag('mte2', 'v', s + 1)
                     if ragged:
-                        keep(x, s, mask, wide)
+                        keep(bits[s, :, :], under)
                     take(a, x[s, :, :], size, wide)
                     T.set_flag('v', 'mte2', s + 1)
                     T.pipe_barrier('v')

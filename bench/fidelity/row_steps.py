@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tiletwin import language as T
 
+from .tiles import up
+
 LEVELS = 127.0  # largest magnitude of int8
 SMALLEST = 1e-12  # so that a row of zeros quantises to zeros
 
@@ -76,10 +78,27 @@ def mask_columns(mask, b, N, width, wide):
 
 
 @T.macro
-def keep(x, s, mask, wide):
-    """Slot s of x := its bits under the mask; what a load left open becomes zero."""
-    slots, rows, width = x.shape
-    lanes = width * 2 if wide else width
-    bits, under = T.view(x, (slots, rows, lanes), 'int16'), T.view(mask, (rows, lanes), 'int16')
-    T.tile.bitwise_and(bits[s, :, :], bits[s, :, :], under)
+def keep(bits, mask):
+    """bits := bits under the mask; what a load left open becomes zero."""
+    T.tile.bitwise_and(bits, bits, mask)
     T.pipe_barrier('v')
+
+
+def load_way(N, es, width, rows):
+    """How rows of N get into a tile of `width` columns: 'tile' where the blocks a load fills are the rows of the tile, else by single 'rows';
+    'pad' for short rows, where a load each would cost more than the stop of the pipes that padding brings."""
+    if rows == 1 or up(N, 32 // es) == width:
+        return 'tile'
+    return 'rows' if N >= 256 else 'pad'
+
+
+@T.macro
+def load(X, row, x, s, N, way):
+    """Slot s of x := rows of X from `row` on."""
+    if way == 'tile':
+        T.copy(X[row, 0], x[s, :, 0:N])
+    elif way == 'rows':
+        for r in T.serial(x.shape[1]):
+            T.copy(X[row + r, 0:N], x[s, r, 0:N])
+    else:
+        T.copy(X[row, 0], x[s, :, :])
