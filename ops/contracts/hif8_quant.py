@@ -5,6 +5,7 @@ import math
 import torch
 
 from tiletwin.errors import CallError
+from tiletwin.harness.claims import BOTH, instructions, of_program, overlap, tiles, uses
 from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant
 
 FLT_MAX = torch.finfo(torch.float32).max
@@ -76,6 +77,7 @@ CASES = (
     Case('short', 'tail', row(31), {'cores': 1}),
     Case('tail', 'tail', row(257), {'cores': 1}),
     Case('reuse', 'reuse', row(9001), {'cores': 1}),
+    Case('steady', 'reuse', row(131072), {'cores': 2}),
     Case('idle', 'idle', row(700), {'cores': 4}),
     Case('uneven', 'uneven', row(2600), {'cores': 2}),
 )
@@ -90,11 +92,33 @@ BAD = (
 )
 
 
+def guesses(p):
+    """NaN is found by a comparison with a number: x != x is false of everything the vector unit compares."""
+    compared = [s for s in instructions(p) if s.op.startswith('compare')]
+    return 'a comparison of two tiles' if any(hasattr(s.args[2], 'buffer') for s in compared) else '' if compared else 'no comparison'
+
+
+def roundings(p):
+    found = [s.args[2] for s in instructions(p, 'cast')]
+    return '' if found == ['CAST_TRUNC', 'CAST_RINT'] else ', '.join(found) or 'no cast'
+
+
+SHOWS = (
+    uses('C0.5', has=('bitwise_and', 'bitwise_not'), never=('ln', 'exp', 'pow', 'sqrt'), modes=BOTH),
+    of_program('C0.4', 'numbers are rounded by a cast that truncates, after a half was added', roundings, modes=BOTH),
+    of_program('C0.5', 'comparisons are with numbers', guesses, modes=BOTH),
+    tiles('row', x=('UB', 'float32', 2, None), y=('UB', 'float32', 2, None), w=('UB', 'float32', 1, None)),
+    overlap('row', 'AIV0 V', 'AIV0 MTE2', 0.6, 'steady'),
+    overlap('row', 'AIV0 V', 'AIV0 MTE3', 0.6, 'steady'),
+)
+
+
 def variant(kind, overflow):
     name = f'hif8_quant.{kind}'
     return Variant(
         name=name, row='hif8_quant.sentinel', kernel=kind, chips=('a2',), inputs=(Operand('x', ('1', 'T'), ('float32',), draw),),
-        attributes={'cores': None}, reference=reference(overflow), outputs=lambda s, a, t: (Output('y', (1, s['T']), 'float32'),), policy=lambda dtype: 'bitwise', limits=limits(name),
+        attributes={'cores': None}, reference=reference(overflow), outputs=lambda s, a, t: (Output('y', (1, s['T']), 'float32'),),
+        policy=lambda dtype: 'bitwise', limits=limits(name), must_show=SHOWS,
         arguments=lambda sizes, settings, dtypes: {'length': sizes['T'], **settings}, cases=CASES, bad=BAD,
         forms={'developer': Form({'cores': 'it has one block per tile, whatever the number of cores'})})
 

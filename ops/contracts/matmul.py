@@ -3,6 +3,7 @@
 import torch
 
 from tiletwin.errors import CallError
+from tiletwin.harness.claims import overlap, peak, routes, spaces, starts_afresh, tiles, uses
 from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant, choice
 
 
@@ -38,6 +39,15 @@ MKKN = Variant(
     reference=mkkn_reference,
     outputs=lambda s, a, t: (Output('C', (s['M'], s['N']), a['out_dtype']),),
     policy=lambda dtype: 'allclose 1e-2/1e-2 + l2 1e-3' if dtype == 'float16' else 'allclose 1e-2/1e-2 + l2 1e-5',
+    must_show=(
+        starts_afresh('C0.11'),
+        spaces('C4.30', 'L1', 'L0C'),
+        uses('C4.1', has=('gemm_v0',), modes=('developer',)),
+        uses('C4.2', 'minimum-barrier', 'source-barrier', 'tail-barrier', has=('gemm_v0', 'pipe_barrier'), never=('set_flag', 'wait_flag')),
+        uses('C4.2', 'source', 'reuse', has=('mma', 'set_flag', 'wait_flag'), never=('pipe_barrier',)),
+        # Loads of the next panel run under the products of this one.
+        overlap('row', 'AIC MTE2', 'AIC M', 0.6, 'steady'),
+    ),
     limits=mkkn_limits,
     arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
     forms={'developer': Form({'cores': ONE_TILE, 'schedule': NO_SCHEDULE},
@@ -54,6 +64,7 @@ MKKN = Variant(
         Case('tail-k', 'tail', mkkn(70, 40, 5), {'cores': 2}),
         Case('reuse', 'reuse', mkkn(256, 512, 832), {'cores': 1}),
         Case('reuse-small-tiles', 'reuse', mkkn(64, 320, 330), {'cores': 2}),
+        Case('steady', 'reuse', mkkn(512, 512, 1024), {'cores': 2}),
         Case('idle', 'idle', mkkn(128, 256, 128), {'cores': 4}),
         Case('uneven', 'uneven', mkkn(640, 256, 192), {'cores': 2}),
     ),
@@ -99,6 +110,11 @@ MKNK_F32 = Variant(
     reference=transposed_reference,
     outputs=lambda s, a, t: (Output('z', (s['M'], s['N']), 'float32'),),
     policy=lambda dtype: 'allclose 1e-4/1e-4 + l2 1e-6',
+    must_show=(
+        routes('row', has=('GM L1', 'L1 L0A', 'L1 L0B', 'L0C GM')),
+        starts_afresh('C0.11'),
+        overlap('row', 'AIC MTE2', 'AIC M', 0.6, 'steady'),
+    ),
     limits=aligned('matmul.mknk_f32', dict.fromkeys('MNK', 64), 'the contract covers whole tiles of 64 x 64 x 64'),
     arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
     forms={'developer': Form({'cores': ONE_TILE})},
@@ -106,6 +122,7 @@ MKNK_F32 = Variant(
         Case('minimum', 'minimum', mkkn(64, 64, 64), {'cores': 1}),
         Case('source', 'source', mkkn(64, 64, 64)),
         Case('odd-steps', 'tail', mkkn(64, 64, 320), {'cores': 1}),
+        Case('steady', 'reuse', mkkn(512, 512, 512), {'cores': 2}),
         Case('reuse', 'reuse', mkkn(128, 192, 256), {'cores': 1}),
         Case('idle', 'idle', mkkn(64, 128, 64), {'cores': 4}),
         Case('uneven', 'uneven', mkkn(192, 64, 128), {'cores': 2}),
@@ -150,6 +167,14 @@ QK_BATCHED = Variant(
     reference=qk_reference,
     outputs=lambda s, a, t: (Output('s', (s['B'] * s['H'], s['S1'], s['S2']), 'float32'),),
     policy=lambda dtype: 'allclose 2e-3/2e-3 + l2 1e-6',
+    must_show=(
+        tiles('C0.37', qk_l0=('L0C', 'float32', 2, 128, 128)),
+        peak('C0.37', 'L0C', 2 * 128 * 128 * 4),
+        starts_afresh('C0.11'),
+        spaces('C4.30', 'L1', 'L0C'),
+        # Nothing waits for the results to leave but the next ones to leave: FIX is the busiest pipe.
+        overlap('row', 'AIC FIX', 'AIC MTE2', 0.6, 'steady'),
+    ),
     limits=qk_limits,
     arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
     forms={'developer': Form({'cores': 'it has one block per tile of queries, whatever the number of cores'})},
@@ -159,6 +184,7 @@ QK_BATCHED = Variant(
         Case('source-heads', 'source', bhs(2, 4, 256, 512)),
         Case('odd-keys', 'tail', bhs(1, 1, 128, 640), {'cores': 1}),
         Case('shared-rows', 'tail', bhs(1, 1, 128, 512), {'cores': 2}),
+        Case('steady', 'reuse', bhs(1, 4, 512, 1024), {'cores': 2}),
         Case('reuse', 'reuse', bhs(1, 2, 256, 384), {'cores': 1}),
         Case('idle', 'idle', bhs(1, 1, 128, 256), {'cores': 4}),
         Case('uneven', 'uneven', bhs(1, 3, 128, 256), {'cores': 2}),

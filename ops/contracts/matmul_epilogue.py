@@ -3,6 +3,7 @@
 import torch
 
 from tiletwin.errors import CallError
+from tiletwin.harness.claims import overlap, routes, signals, spaces, starts_afresh, written
 from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant
 
 
@@ -28,6 +29,19 @@ ABS_ADD1 = Variant(
     reference=abs_add1_reference,
     outputs=lambda s, a, t: (Output('z', (s['M'], s['N']), 'float32'),),
     policy=lambda dtype: 'allclose 2e-3/2e-3 + l2 1e-6',
+    must_show=(
+        starts_afresh('C0.11'),
+        # Half of the rows from each vector core, and no row twice.
+        written('C0.12', 4 * 200 * 333, 'tail'),
+        written('C0.12', 4 * 70 * 40, 'one-half-empty'),
+        # A tile passes with a ready flag, and its slot comes back with another.
+        signals('C0.13', 'reuse', C=('FIX',), V=('V',)),
+        routes('C0.14', has=('L0C UB', 'UB GM'), never=('L0C GM', 'GM UB')),
+        spaces('C4.30', 'L1', 'L0C', 'UB'),
+        # The vector cores finish a tile while the cube core multiplies.
+        overlap('row', 'AIC M', 'AIV0 V', 0.6, 'steady'),
+        overlap('row', 'AIC M', 'AIV0 MTE3', 0.6, 'steady'),
+    ),
     arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
     war_cover='single_shot',
     forms={'developer': Form({'cores': 'it has one block per tile: a second tile would overwrite the workspace of the first'})},
@@ -40,6 +54,7 @@ ABS_ADD1 = Variant(
         Case('one-half-empty', 'tail', mnk(70, 40, 5), {'cores': 2}),
         Case('reuse', 'reuse', mnk(256, 320, 832), {'cores': 1}),
         Case('large-tiles', 'reuse', mnk(256, 1280, 64), {'cores': 2}),
+        Case('steady', 'reuse', mnk(1024, 1024, 512), {'cores': 2}),
         Case('idle', 'idle', mnk(64, 128, 64), {'cores': 4}),
         Case('uneven', 'uneven', mnk(320, 64, 192), {'cores': 2}),
     ),

@@ -5,6 +5,7 @@ import math
 import torch
 
 from tiletwin.errors import CallError
+from tiletwin.harness.claims import BOTH, instructions, kept_busy, of_program, operands, routes, signals, tiles
 from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant
 
 PAGE = 128
@@ -111,6 +112,22 @@ def bad(name, says, attributes=None, **changes):
 
 CACHE = ('blocks', 'page', 'Hkv', 'D')
 
+def sixteen_rows(p):
+    found = {s.attrs['M'] for s in instructions(p, 'mma', 'gemm_v0')}
+    return '' if found <= {16} else f'{sorted(found)} rows'
+
+
+def four_stored(p):
+    """X14: stores of whole tiles would run over the next KV head."""
+    kept = {int(s.args[1].extents[-2].value) for s in instructions(p, 'copy') if p.buffers[s.args[0].buffer].space == 'L0C'}
+    return '' if kept == {4} else f'{sorted(kept)} rows'
+
+
+def scaled_first(p):
+    ops = [s.op for s in instructions(p, 'muls', 'reduce') if s.op == 'reduce' and s.attrs['kind'] == 'max' or s.op == 'muls' and s.args[0].buffer == 's_ub']
+    return '' if ops[:2] == ['muls', 'reduce'] else ', '.join(ops) or 'neither'
+
+
 SPLIT_KV = Variant(
     name='paged_attn.split_kv',
     row='paged_attn.split_kv',
@@ -128,6 +145,20 @@ SPLIT_KV = Variant(
     check_values=check_values,
     arguments=arguments,
     twins='ulp 2/2e-3',
+    must_show=(
+        # Two slots per workspace, the lowest bit of the page.
+        tiles('C3.3', workspace_s=('GM', 'float32', None, 2, 16, 128), workspace_p=('GM', 'float16', None, 2, 16, 128),
+              workspace_o=('GM', 'float32', None, 2, 16, 128)),
+        # READY of scores and products, FREE of probabilities; READY of probabilities, FREE of scores and products, and the barrier of all vector cores.
+        signals('C3.3', C=('FIX', 'FIX', 'MTE2'), V=('MTE2', 'MTE2', 'MTE3', 'MTE3')),
+        of_program('C3.7', 'products have sixteen rows', sixteen_rows, modes=BOTH),
+        of_program('C3.7', 'of which the four of the KV head are stored', four_stored),
+        of_program('C3.8', 'scores are scaled before their maximum is taken', scaled_first),
+        routes('C0.14', has=('L0C GM', 'GM UB', 'UB GM', 'GM L1'), never=('L0C UB', 'UB L1')),
+        operands('C0.25', 'float32', 'reduce', modes=BOTH),
+        # Pages stream in while the cube and the vector cores work on earlier ones.
+        kept_busy('row', 'AIC MTE2', 0.6, 'steady'),
+    ),
     war_cover='reverse_edge',
     fallback_reason='compiler_reject',
     forms={'developer': Form({'cores': 'it has one block per sequence, 16 heads and split, whatever the number of cores'})},
@@ -138,6 +169,7 @@ SPLIT_KV = Variant(
         Case('tail', 'tail', shape(2, 3, 8), {'splits': 2, 'cores': 2}),
         Case('tail-many', 'tail', shape(5, 4, 20), {'splits': 3, 'cores': 4}),
         Case('reuse', 'reuse', shape(1, 12, 12), {'splits': 2, 'cores': 1}),
+        Case('steady', 'reuse', shape(1, 16, 16), {'splits': 2, 'cores': 2}),
         Case('one-page-splits', 'reuse', shape(1, 4, 6), {'splits': 4, 'cores': 1, 'scale': 0.125}),
         Case('empty-splits', 'idle', shape(1, 3, 5), {'splits': 8, 'cores': 2}),
         Case('idle', 'idle', shape(1, 4, 4), {'splits': 2, 'cores': 5}),

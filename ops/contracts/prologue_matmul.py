@@ -3,6 +3,7 @@
 import torch
 
 from tiletwin.errors import CallError
+from tiletwin.harness.claims import overlap, routes, signals, spaces, tiles
 from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant
 
 
@@ -48,6 +49,14 @@ ABS_SQRT_ND = Variant(
     reference=abs_sqrt_reference,
     outputs=lambda s, a, t: (Output('z', (s['M'], s['N']), 'float32'),),
     policy=lambda dtype: 'allclose 2e-3/2e-3 + l2 1e-6',
+    must_show=(
+        routes('row', has=('UB L1',), never=('UB GM',)),
+        signals('C0.13', 'many-items', C=('MTE1',), V=('MTE3',)),
+        spaces('C4.30', 'L1', 'L0C', 'UB'),
+        tiles('C4.30', modes=('developer',), x=('UB', '', None, None), root=('UB', '', None, None), a=('L1', '', None, None), z=('L0C', '', None, None)),
+        # The vector cores prepare the next rows while the cube core multiplies.
+        overlap('row', 'AIC M', 'AIV0 V', 0.6, 'steady'),
+    ),
     limits=limits,
     arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
     # One product over all of K against one per panel: sums of up to 1024 terms in another order.
@@ -63,6 +72,7 @@ ABS_SQRT_ND = Variant(
         Case('reuse', 'reuse', mnk(256, 192, 192), {'cores': 1}),
         Case('many-items', 'reuse', mnk(160, 32, 32), {'cores': 1}),
         Case('shared-rows', 'reuse', mnk(64, 640, 256), {'cores': 4}),
+        Case('steady', 'reuse', mnk(1024, 512, 512), {'cores': 2}),
         Case('idle', 'idle', mnk(64, 16, 64), {'cores': 4}),
         Case('uneven', 'uneven', mnk(192, 64, 128), {'cores': 2}),
     ),

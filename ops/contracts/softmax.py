@@ -3,6 +3,7 @@
 import torch
 
 from tiletwin.errors import CallError
+from tiletwin.harness.claims import BOTH, operands, overlap, uses
 from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant
 
 FLOATS = ('float32', 'float16', 'bfloat16')
@@ -35,9 +36,18 @@ def arguments(variant):
     return of
 
 
+SHOWS = (
+    # Mixed mode: primitives by hand, synchronisation by the passes.
+    uses('C4.4', has=('reduce', 'exp', 'set_flag', 'wait_flag'), modes=('developer',)),
+    operands('row', 'float32', 'exp', 'reduce', cases=('source-half', 'source-bf16', 'tail-half'), modes=BOTH),
+    overlap('row', 'AIV0 V', 'AIV0 MTE2', 0.6, 'steady'),
+)
+
+
 def variant(name, kind, cases, bad):
     return Variant(name=name, row='softmax', kernel='softmax', chips=('a2', 'a3', 'a5'), inputs=(Operand('x', ('M', 'N'), FLOATS),),
-                   attributes={'cores': None}, reference=reference, outputs=lambda s, a, t: (Output('y', (s['M'], s['N']), t[0]),), policy=policy, arguments=arguments(kind), draw=draw, cases=cases, bad=bad,
+                   attributes={'cores': None}, reference=reference, outputs=lambda s, a, t: (Output('y', (s['M'], s['N']), t[0]),), policy=policy,
+                   arguments=arguments(kind), draw=draw, cases=cases, bad=bad, must_show=SHOWS,
                    # The developer form divides by a scalar, which is a product with its reciprocal; and its tiles of N are others.
                    twins='ulp 8' if kind == 'online' else 'ulp 1',
                    forms={'developer': Form({'cores': 'it has one block per tile of rows, whatever the number of cores'})})
@@ -66,6 +76,7 @@ BASE = variant('softmax', 'base', (
     Case('tail-half', 'tail', mn(67, 1001), {'cores': 2}, dtypes=('float16',)),
     Case('reuse', 'reuse', mn(37, 2048), {'cores': 1}),
     Case('reuse-half', 'reuse', mn(70, 2048), {'cores': 1}, dtypes=('float16',)),
+    Case('steady', 'reuse', mn(96, 4096), {'cores': 2}),
     Case('idle', 'idle', mn(3, 64), {'cores': 4}),
     Case('uneven', 'uneven', mn(21, 4096), {'cores': 2}),
 ), COMMON_BAD + (
@@ -83,6 +94,7 @@ ONLINE = variant('softmax.online', 'online', (
     Case('tail-bf16', 'tail', mn(13, 4321), {'cores': 2}, dtypes=('bfloat16',)),
     Case('reuse', 'reuse', mn(26, 3900), {'cores': 1}),
     Case('one-tile', 'reuse', mn(30, 100), {'cores': 1}),
+    Case('steady', 'reuse', mn(16, 20480), {'cores': 2}),
     Case('idle', 'idle', mn(3, 2560), {'cores': 4}),
     Case('uneven', 'uneven', mn(20, 2000), {'cores': 2}),
 ), COMMON_BAD)

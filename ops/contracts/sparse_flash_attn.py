@@ -3,6 +3,7 @@
 import torch
 
 from tiletwin.errors import CallError
+from tiletwin.harness.claims import DEVELOPER, copied, overlap, routes, starts_afresh, tiles, whole_blocks
 from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant
 
 TILE = 64
@@ -85,6 +86,26 @@ CASES = (
 )
 
 
+SHOWS = {
+    'workspace_vid': (
+        copied('C4.12', 'KV', ('kv_ub',), modes=DEVELOPER),
+        tiles('C4.11', 'uneven', modes=DEVELOPER, o_ub=('UB', 'float32', 16, 128)),
+    ),
+    'vid_eliminated': (
+        copied('C4.12', 'KV', ('kv_l1',), modes=DEVELOPER),
+        # 32 heads per block: the compiler halves the tile of the source.
+        tiles('C4.11', 'uneven', modes=DEVELOPER, o_ub=('UB', 'float32', 16, 128)),
+    ),
+}
+BOTH_SHOW = (
+    routes('C0.14', never=('L0C UB', 'UB L1')),
+    whole_blocks('C4.23'),
+    starts_afresh('C0.11'),
+    # While the vector unit works, rows of a later tile arrive.
+    overlap('row', 'AIV0 V', 'AIV0 MTE2', 0.6, 'reuse'),
+)
+
+
 def variant(name, fallback=''):
     full = f'sparse_flash_attn.{name}'
     bad = (
@@ -109,6 +130,7 @@ def variant(name, fallback=''):
         attributes={'Dt': 64, 'cores': None}, reference=reference, policy=lambda dtype: 'allclose 1e-2/1e-2 + l2 3e-3',
         outputs=lambda s, a, t: (Output('O', (s['B'], s['S'], s['H'], s['D+Dt'] - a['Dt']), 'float16'),),
         limits=limits(full), check_values=check_indices(full), arguments=arguments, cases=CASES, bad=bad,
+        must_show=SHOWS[name] + BOTH_SHOW,
         # The same products of tiles in the same order; the scale rides on another instruction, and rows are divided by a reciprocal.
         twins='ulp 2/2e-3', war_cover='reverse_edge', fallback_reason=fallback,
         forms={'developer': Form({'cores': 'it has one block per query position and block of heads, whatever the number of cores'},

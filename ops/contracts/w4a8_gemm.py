@@ -3,6 +3,7 @@
 import torch
 
 from tiletwin.errors import CallError
+from tiletwin.harness.claims import BOTH, overlap, routes, shared_rows, whole_blocks
 from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant
 
 
@@ -67,11 +68,21 @@ CASES = (
     Case('tail-m', 'tail', mnk(200, 48, 320), {'cores': 2}),
     Case('tail-k', 'tail', mnk(33, 32, 832), {'cores': 2}),
     Case('reuse', 'reuse', mnk(300, 64, 1536), {'cores': 1}),
+    Case('steady', 'reuse', mnk(512, 512, 1024), {'cores': 2}),
     # The vector cores unpack faster than the cube multiplies: without back-pressure they run away from it.
     Case('many-blocks', 'reuse', mnk(512, 384, 128), {'cores': 1, 'block_N': 16}),
     Case('wide-blocks', 'reuse', mnk(160, 256, 512), {'cores': 2}),
     Case('idle', 'idle', mnk(64, 32, 256), {'cores': 4}),
     Case('uneven', 'uneven', mnk(64, 48, 256), {'cores': 2}),
+)
+
+
+SHOWS = (
+    shared_rows('C4.22', modes=BOTH),
+    whole_blocks('C4.23', modes=BOTH),
+    routes('row', has=('UB GM', 'GM L1'), never=('UB L1',), modes=BOTH),
+    # Loads of A and of unpacked rows of B run under the products of those before them.
+    overlap('row', 'AIC MTE2', 'AIC M', 0.6, 'steady'),
 )
 
 
@@ -96,7 +107,7 @@ def variant(name, longest, cover, fallback=''):
                    attributes={'block_N': None, 'cores': None}, reference=reference, policy=lambda dtype: 'bitwise',
                    outputs=lambda s, a, t: (Output('C', (s['M'], s['N']), 'int32'),),
                    limits=limits(full, longest), arguments=arguments, cases=CASES, bad=bad,
-                   war_cover=cover, fallback_reason=fallback,
+                   war_cover=cover, fallback_reason=fallback, must_show=SHOWS,
                    forms={'developer': Form({'cores': 'its blocks are those of the result, whatever the number of cores'})})
 
 

@@ -13,7 +13,7 @@ from tiletwin.ir import expr as E
 from tiletwin.ir.nodes import Instr, walk
 from tiletwin.sim.access import Geometry
 
-from .kernel_checks import case_launch, compiled, instructions, order, run_program, scope, without
+from .kernel_checks import case_launch, compiled, instructions, run_program, scope, without
 
 EVENTS = {('FIX', 0), ('MTE3', 1), ('FIX', 2)}
 WAITS = {(0, 'V'), (1, 'MTE1'), (2, 'V')}
@@ -62,27 +62,6 @@ def test_C2_3_without_its_event_a_tile_is_read_too_early(event, region):
     _, verdict = run_program(program, 'a5', tensors(), 1)
     races = [f for f in verdict.findings if f.word == 'race' and any(region in side.region for side in f.sides)]
     assert races, [f.message for f in verdict.findings]
-
-
-def test_C2_4_each_event_joins_the_pipes_of_its_bridge(reuse):
-    both = cross(scope(reuse.program, 'C')) + cross(scope(reuse.program, 'V'))
-    assert {(pipe, ident) for kind, ident, pipe in both if kind == 'set'} == EVENTS
-    assert {(ident, pipe) for kind, ident, pipe in both if kind == 'wait'} == WAITS
-
-
-def test_C2_5_order_of_events_per_tile(reuse):
-    assert cross(scope(reuse.program, 'C')) == [('set', 0, 'FIX'), ('wait', 1, 'MTE1'), ('set', 2, 'FIX')]
-    assert cross(scope(reuse.program, 'V')) == [('wait', 0, 'V'), ('set', 1, 'MTE3'), ('wait', 2, 'V')]
-
-
-def test_C2_5_the_trace_is_serial(reuse):
-    """Scores leave L0C, probabilities reach L1, products leave L0C; the next scores come after."""
-    out = order(reuse.timeline, 'AIC', 'FIX', 'copy_l0c_to_ub')
-    published = order(reuse.timeline, 'AIV0', 'MTE3', 'copy_ub_to_l1')
-    assert len(out) == 32 and len(published) == 16
-    for i, p in enumerate(published):
-        assert out[2 * i].end <= p.start and p.end <= out[2 * i + 1].start
-        assert i == 15 or out[2 * i + 1].end <= out[2 * i + 2].start
 
 
 def test_C2_5_three_events_cover_every_reuse_and_P_READY_is_one_of_them():

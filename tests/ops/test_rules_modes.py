@@ -2,19 +2,11 @@
 
 import pytest
 
-from ops.developer import softmax as mixed
 from ops.developer.flash_attn import ws3 as developer_ws3
 from ops.expert.flash_attn import ws3 as expert_ws3
 from pass_configs import DEVELOPER, EXPERT
-from tiletwin.ir.nodes import Instr, walk
-from tiletwin.ir.ops import OPS
-from tiletwin.language.entry import program_of
 
 from .kernel_checks import compiled
-
-
-def used(program, pipe):
-    return {s.op for s in walk(program.body) if isinstance(s, Instr) and OPS[s.op].pipe == pipe}
 
 
 @pytest.mark.parametrize('factory, configs', [(expert_ws3, EXPERT), (developer_ws3, DEVELOPER)], ids=['expert', 'developer'])
@@ -31,13 +23,3 @@ def test_7_1_the_pipeline_across_the_cores_doubles_the_workspaces_of_an_even_num
     blocks = s // 64
     sizes = [b.elements for b in kernel.program.tensors[4:]]
     assert sizes == [slots * blocks * 64 * 64] * 3
-
-
-@pytest.mark.parametrize('factory', [mixed.softmax_base, mixed.softmax_online], ids=['base', 'online'])
-@pytest.mark.parametrize('dtype', ['float32', 'float16'])
-def test_C4_4_mixed_mode_is_primitives_by_hand_and_synchronisation_by_the_passes(factory, dtype):
-    kernel = compiled(factory, 64, 1000, dtype, chip='a3')
-    source = program_of(kernel.prim_func)
-    assert {k: kernel.pass_configs.get(k, False) for k in DEVELOPER} == DEVELOPER
-    assert used(source, 'V') >= {'reduce', 'exp'} and not used(source, 'sync')
-    assert used(kernel.program, 'sync') >= {'set_flag', 'wait_flag', 'pipe_barrier'}

@@ -103,22 +103,6 @@ def test_C3_5_what_is_published_is_signalled_from_the_pipe_that_wrote_it(core, p
     assert len(sets) == len(flags)
 
 
-def test_C3_7_products_have_sixteen_rows_and_four_are_stored():
-    """X14: stores of whole tiles would run over the next KV head."""
-    program = launched('source').program
-    assert {s.attrs['M'] for s in instructions(program, 'mma')} == {16}
-    stores = [s for s in instructions(program, 'copy') if program.buffers[s.args[0].buffer].space == 'L0C']
-    assert len(stores) == 2
-    assert {E.int_value(s.args[1].extents[-2]) for s in stores} == {4}
-
-
-def test_C3_8_scores_are_scaled_before_the_maximum():
-    program = launched('source').program
-    mine = instructions(program.with_body((scope(program, 'V'),)), 'muls', 'reduce')
-    ops = [s.op for s in mine if s.op == 'reduce' or s.args[0].buffer == 's_ub']
-    assert ops.index('muls') < ops.index('reduce')
-
-
 @pytest.mark.parametrize('mode', MODES)
 @pytest.mark.parametrize('sign', [-1.0, 1.0])
 def test_C3_9_nothing_of_the_initial_state_counts(mode, sign):
@@ -192,21 +176,3 @@ def test_X14_nothing_behind_the_end_of_a_sequence_is_used(mode, length):
 
 def test_C3_17_tolerance():
     assert operators()[NAME].variant.policy('float16').startswith('allclose 5e-3/2e-2')
-
-
-def test_expert_is_not_slower():
-    for case in ('source', 'source-4096'):
-        twins = {mode: operators()[NAME].run_case(case_of(case), mode).launches for mode in MODES}
-        assert sum(x.cycles for x in twins['expert']) <= sum(x.cycles for x in twins['developer'])
-
-
-def test_loads_never_wait_for_the_vector_cores():
-    """Steady state of a long split: the pages stream in while the cube and the vector cores work on earlier ones."""
-    from .test_overlap import busy
-
-    args = made([128 * 16], 16)
-    op = tiletwin.operator(NAME)
-    op(*args, splits=2, cores=2)
-    timeline = op.last.launch.timeline
-    loads = busy(timeline, 'AIC', 'MTE2')
-    assert sum(b - a for a, b in loads) >= 0.8 * 0.6 * timeline.cycles

@@ -1,6 +1,7 @@
 """Flash attention as a four-stage pipeline with lookahead through queues in GM."""
 
 from tiletwin.errors import CallError
+from tiletwin.harness.claims import in_flight, kept_busy, overlap, peak, products, routes, sentinel, stages, starts_afresh, tiles, waits, writers
 from tiletwin.harness.contract import BadInput, Case, Form, Operand, Output, Variant
 
 from .inputs import half, multiple, refuse_scale, softmax_attention, three
@@ -9,6 +10,7 @@ NAME = 'flash_attn.a3_4stage'
 S0 = HEAD = CUBE_S1 = 128
 VECTOR_CORES = 2
 KIB = 1024
+QK_READY, PV_READY = 0, 2  # cross flags
 UB_BYTES = 192 * KIB
 UB_COMPILER = 196352  # what the compiler lays tiles out in
 
@@ -103,6 +105,31 @@ A3_4STAGE = Variant(
     policy=lambda dtype: 'allclose 1e-3/1e-3 + l2 1e-3',
     limits=a3_4stage_limits,
     twins='ulp 1/5e-4',
+    must_show=(
+        # The computed totals, and one working tile of 32 KiB whatever its width.
+        peak('C1.6', 'UB', 177 * KIB + 768, 'reuse', 'source-512'),
+        peak('C1.6', 'UB', 178 * KIB, 'preload-4'),
+        tiles('C1.6', 'reuse', s_ub=('UB', 'float32', 32, 256)),
+        tiles('C1.6', 'source-512', s_ub=('UB', 'float32', 16, 512)),
+        stages('C1.7', 'the cube core has a prologue, a steady loop and an epilogue', 'C', (3, 8, 3), 'reuse'),
+        stages('C1.7', 'the vector cores have a prologue, a steady loop and an epilogue', 'V', (3, 8, 3), 'reuse'),
+        # Three tiles of two products ahead, then product by product in turn, then the rest.
+        products('C1.8', 'products run three tiles ahead, then in turn', {'k_l1': 'qk', 'v_l1': 'pv'},
+                 ['qk'] * 6 + ['pv', 'qk'] * 16 + ['pv'] * 6, 'reuse'),
+        waits('C1.9', 'the steady loop of the vector cores rescales the sum before it makes probabilities', 'V', 1, (PV_READY, QK_READY), 'reuse', 'steady'),
+        tiles('C1.11', 'reuse', workspace_qk=('GM', 'float32', 1, 8, 128, 256), workspace_pv=('GM', 'float32', 1, 8, 128, 128),
+              workspace_p=('GM', 'float16', 1, 8, 128, 256)),
+        in_flight('C1.11', 'a queue never holds more than eight tiles', ('AIC FIX', 's_l0', 2), ('AIV0 MTE2', 's_ub', 2), 8, 'reuse'),
+        routes('C1.11', has=('L0C GM', 'GM UB', 'UB GM', 'GM L1'), never=('L0C UB', 'UB L1')),
+        # The scale rides on the exponent: nothing that writes a maximum multiplies.
+        writers('C1.12', ('top', 'new_top'), ('fill', 'max', 'copy', 'reduce')),
+        sentinel('C0.26', -1e30),
+        starts_afresh('C0.11'),
+        overlap('row', 'AIC MTE2', 'AIC M', 0.6, 'steady'),
+        overlap('row', 'AIV0 V', 'AIC M', 0.6, 'steady'),
+        overlap('row', 'AIC FIX', 'AIV0 V', 0.6, 'steady'),
+        kept_busy('row', 'AIV0 V', 0.6, 'steady'),
+    ),
     war_cover='reverse_edge',
     arguments=arguments,
     forms={'developer': Form(FROM_THE_COMPILER,
@@ -119,9 +146,11 @@ A3_4STAGE = Variant(
         Case('scale', 'tail', shape(128, 1024), {'cores': 1, 'scale': 0.5}),
         Case('reuse', 'reuse', shape(128, 2816), {'cores': 1}),
         Case('items', 'reuse', shape(384, 768), {'cores': 1}),
+        Case('steady', 'reuse', shape(512, 4096), {'cores': 1}),
         Case('idle', 'idle', shape(128, 768), {'cores': 3}),
         Case('uneven', 'uneven', shape(384, 1024), {'cores': 2}),
     ),
+    timed=tuple(Case(str(n), 'source', shape(n, n)) for n in (4096, 16384, 32768, 65536, 131072)),
     bad=(
         bad('dtype', 'q is float32', lambda: (half(128, 128).float(), *three(768, 128)[1:])),
         bad('query-tail', 'Sq is 100', lambda: (half(100, 128), *three(768, 128)[1:])),

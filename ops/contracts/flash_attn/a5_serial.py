@@ -1,6 +1,7 @@
 """Flash attention over the on-chip bridges of a5, one tile of keys after the other."""
 
 from tiletwin.errors import CallError
+from tiletwin.harness.claims import flags, one_by_one, routes, starts_afresh, tiles
 from tiletwin.harness.contract import BadInput, Case, Form, Operand, Output, Variant
 
 from .inputs import half, multiple, refuse_scale, softmax_attention, three
@@ -70,6 +71,17 @@ A5_SERIAL = Variant(
     policy=lambda dtype: f'allclose 1e-2/1e-2 + l2 {"1e-3" if dtype == "float16" else "6e-3"}',
     limits=a5_serial_limits,
     twins='ulp 2/5e-4',
+    must_show=(
+        # Each vector core has half of the rows of a score or product tile; a probability tile is one tile of L1.
+        tiles('C2.1', 'reuse', qk_ub=('UB', 'float32', 32, 64), pv_ub=('UB', 'float32', 32, 64), p_l1=('L1', 'float16', 64, 64)),
+        tiles('C2.1', 'one-step-items', qk_ub=('UB', 'float32', 64, 128), pv_ub=('UB', 'float32', 64, 128), p_l1=('L1', 'float16', 128, 128)),
+        routes('C2.2', has=('L0C UB', 'UB L1'), never=('L0C GM', 'GM UB')),
+        flags('C2.5', C=('set 0 FIX', 'wait 1 MTE1', 'set 2 FIX'), V=('wait 0 V', 'set 1 MTE3', 'wait 2 V')),
+        # One tile after the other: scores leave L0C, probabilities reach L1, products leave L0C.
+        one_by_one('C2.5', 'scores, probabilities and products take turns',
+                   (('AIC FIX', 'qk_ub'), ('AIV0 MTE3', 'p_l1'), ('AIC FIX', 'pv_ub')), 'reuse', 'one-step-items'),
+        starts_afresh('C0.11'),
+    ),
     war_cover='reverse_edge',
     check_values=check_values,
     arguments=arguments,

@@ -5,6 +5,7 @@ import math
 import torch
 
 from tiletwin.errors import CallError
+from tiletwin.harness.claims import columns, kept_busy, narrow_factors, operands, overlap, peak, products, routes, sentinel, starts_afresh, tiles, written
 from tiletwin.harness.contract import BadInput, Case, Form, Operand, Output, Variant
 
 from .inputs import half, multiple, refuse_scale, three
@@ -59,6 +60,27 @@ FULL = Variant(
     attribute_types={'scale': float},
     policy=lambda dtype: 'allclose 1e-3/1e-3 + l2 5e-4',
     limits=full_limits,
+    must_show=(
+        # 12 steps of scores, probabilities and products, and the result.
+        written('C0.12', 12 * 128 * 128 * (4 + 2 + 4) + 256 * 128 * 4, 'reuse'),
+        routes('C0.14', has=('L0C GM', 'GM UB', 'UB GM', 'GM L1'), never=('L0C UB', 'UB L1')),
+        # The third bridge lags: four score products before the first with V, then one of each in turn, then the rest.
+        products('C0.23', 'score products run four steps ahead and are drained', {'k_l1': 'qk', 'v_l1': 'pv'},
+                 ['qk'] * 4 + ['pv', 'qk'] * 8 + ['pv'] * 4, 'reuse'),
+        operands('C0.25', 'float32', 'reduce', 'add', 'row_expand_mul_experiment'),
+        sentinel('C0.26', NEGATIVE),
+        peak('C0.37', 'L0C', 2 * 128 * 128 * 4),
+        tiles('C0.40', 'uneven', workspace_1=('GM', 'float32', 2, 4, 128, 128), workspace_2=('GM', 'float16', 2, 4, 128, 128),
+              workspace_3=('GM', 'float32', 2, 4, 128, 128)),
+        narrow_factors('C0.43', 64, 8),
+        columns('C0.44'),
+        starts_afresh('C0.11'),
+        overlap('row', 'AIC MTE2', 'AIC M', 0.6, 'steady'),
+        overlap('row', 'AIC FIX', 'AIV0 V', 0.6, 'steady'),
+        overlap('row', 'AIV0 V', 'AIV0 MTE2', 0.6, 'steady'),
+        # Lookahead leaves the vector cores without a gap.
+        kept_busy('row', 'AIV0 V', 0.6, 'steady'),
+    ),
     twins='ulp 16/2e-6',
     war_cover='reverse_edge',
     arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
@@ -73,6 +95,7 @@ FULL = Variant(
         Case('scale', 'tail', shape(1, 128, 256), {'cores': 1, 'scale': 0.5}),
         Case('reuse', 'reuse', shape(1, 256, 768), {'cores': 1}),
         Case('one-step-items', 'reuse', shape(5, 128, 128), {'cores': 1}),
+        Case('steady', 'reuse', shape(1, 1024, 1024), {'cores': 2}),
         Case('idle', 'idle', shape(1, 128, 256), {'cores': 3}),
         Case('uneven', 'uneven', shape(1, 384, 256), {'cores': 2}),
         Case('heads', 'heads', shape(4, 128, 256), {'cores': 2}),

@@ -1,6 +1,7 @@
 """Flash attention over three workspaces, scores and sums of every key."""
 
 from tiletwin.errors import CallError
+from tiletwin.harness.claims import BOTH, overlap, routes, sentinel, starts_afresh, tiles
 from tiletwin.harness.contract import BadInput, Case, Form, Operand, Output, Variant
 
 from .inputs import half, multiple, refuse_scale, softmax_attention, three
@@ -36,6 +37,19 @@ WS3 = Variant(
     attribute_types={'scale': float},
     policy=lambda dtype: 'allclose 1e-2/1e-2 + l2 3e-3',
     limits=ws3_limits,
+    must_show=(
+        # Scores, probabilities, products: one workspace each, a ring of slots per core.
+        tiles('C4.3', 'reuse', workspace_1=('GM', 'float32', 1, 3, 128, 128), workspace_2=('GM', 'float16', 1, 3, 128, 128),
+              workspace_3=('GM', 'float32', 1, 3, 128, 128)),
+        tiles('C4.3', 'reuse', modes=('developer',), workspace_1=('GM', 'float32', None, None, 64, 64), workspace_2=('GM', 'float16', None, None, 64, 64),
+              workspace_3=('GM', 'float32', None, None, 64, 128)),
+        routes('C0.14', has=('L0C GM', 'GM UB', 'UB GM', 'GM L1'), never=('L0C UB', 'UB L1'), modes=BOTH),
+        starts_afresh('C0.11'),
+        sentinel('C0.26', -1e30),
+        # Scores of later steps are loaded and computed while the vector cores turn this one into probabilities.
+        overlap('row', 'AIC FIX', 'AIV0 V', 0.6, 'steady'),
+        overlap('row', 'AIV0 V', 'AIC M', 0.6, 'steady'),
+    ),
     arguments=lambda sizes, settings, dtypes: {**sizes, **settings},
     # Tiles of another size round the probabilities against other running maxima.
     twins='ulp 1/2e-3',
@@ -51,6 +65,7 @@ WS3 = Variant(
         Case('scale', 'tail', bhsd(1, 1, 128, 64), {'cores': 1, 'scale': 0.5}),
         Case('reuse', 'reuse', bhsd(1, 1, 512, 128), {'cores': 1}),
         Case('one-step-items', 'reuse', bhsd(1, 3, 64, 128), {'cores': 1}),
+        Case('steady', 'reuse', bhsd(1, 1, 1024, 128), {'cores': 2}),
         Case('idle', 'idle', bhsd(1, 1, 128, 128), {'cores': 3}),
         Case('uneven', 'uneven', bhsd(1, 1, 320, 64), {'cores': 2}),
         Case('heads', 'heads', bhsd(2, 3, 128, 128), {'cores': 4}),

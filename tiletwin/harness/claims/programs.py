@@ -6,7 +6,8 @@ from collections import Counter
 from typing import Any, Callable, Sequence
 
 from ...ir import expr as E
-from ...ir.nodes import For, Instr, Program, Region, Scope, bodies, walk
+from ...ir.nodes import For, Instr, Let, Program, Region, Scope, Store, bodies, walk
+from ...ir.ops import OPS, letters
 from ...sim.result import Launch
 from .claim import BOTH, DEVELOPER, EXPERT, Claim
 
@@ -72,9 +73,10 @@ def spaces(rule: str, *wanted: str, cases: tuple[str, ...] = (), modes: tuple[st
 def starts_afresh(rule: str, *cases: str, modes: tuple[str, ...] = BOTH) -> Claim:
     """An accumulator begins with its first product."""
     def instead(p: Program) -> str:
-        starts = [s.args[3] for s in instructions(p, 'mma', 'gemm_v0')]
-        never = [s for s in starts if isinstance(s, E.Const) and not s.value]
-        return '' if starts and not never else f'{len(never)} of {len(starts)} products never do'
+        found = instructions(p, 'mma', 'gemm_v0')
+        started = {s.args[2].buffer for s in found if not (isinstance(s.args[3], E.Const) and not s.args[3].value)}
+        never = sorted({s.args[2].buffer for s in found} - started)
+        return (f'nothing starts {", ".join(never)}' if never else '') if found else 'no product'
     return of_program(rule, 'products start from zero, at the latest in the first step of K', instead, *cases, modes=modes)
 
 
@@ -142,3 +144,74 @@ def sentinel(rule: str, value: float, *cases: str, modes: tuple[str, ...] = EXPE
         endless = [v for v in found if isinstance(v, float) and abs(v) == float('inf')]
         return '' if value in found and not endless else 'an infinite constant' if endless else f'no {value:g}'
     return of_program(rule, f'a maximum starts at {value:g}, and nothing is infinite', instead, *cases, modes=modes)
+
+
+def _by_vid(p: Program, core: str) -> list[bool]:
+    """Of the copies of a kind of core that touch GM: whether their place depends on the vector core."""
+    moved = [s for s in walk(scope(p, core)) if isinstance(s, Instr) and s.op == 'copy' and 'GM' in {p.buffers[r.buffer].space for r in s.args[:2]}]
+    lets = {s.var.name: E.free_vars(s.value) for s in walk(scope(p, core)) if isinstance(s, Let)}
+
+    def depends(names: frozenset[str]) -> bool:
+        return p.launch.vid.name in names or any(depends(lets[n]) for n in names if n in lets)
+    return [any(depends(E.free_vars(e)) for r in s.args[:2] for e in r.starts) for s in moved]
+
+
+def shared_rows(rule: str, *cases: str, modes: tuple[str, ...] = EXPERT) -> Claim:
+    """Each vector core loads and stores rows of its own."""
+    def instead(p: Program) -> str:
+        found = _by_vid(p, 'V')
+        return '' if found and all(found) else f'{found.count(False)} of {len(found)} copies know no vid'
+    return of_program(rule, 'the vector cores share the rows of a tile, in every load and store', instead, *cases, modes=modes)
+
+
+def whole_blocks(rule: str, *cases: str, modes: tuple[str, ...] = EXPERT) -> Claim:
+    def instead(p: Program) -> str:
+        found = _by_vid(p, 'C')
+        return '' if found and not any(found) else 'vid in a copy of the cube core' if found else 'no copy of the cube core'
+    return of_program(rule, 'the cube core moves whole blocks and knows no vid', instead, *cases, modes=modes)
+
+
+def narrow_factors(rule: str, wide: int, narrow: int, *cases: str) -> Claim:
+    """Operations of a wide tile with one factor per row take slices of `wide` columns and a factor tile of `narrow`."""
+    def instead(p: Program) -> str:
+        found = [s for s in instructions(p) if s.op.startswith('row_expand_')]
+        slices = {E.int_value(r.extents[-1]) for s in found for r in s.args[:2]}
+        factors = {E.int_value(p.buffers[s.args[2].buffer].shape[-1]) for s in found}
+        return '' if (slices, factors) == ({wide}, {narrow}) else f'slices of {sorted(slices)}, factors of {sorted(factors)}'
+    return of_program(rule, f'rows are scaled {wide} columns at a time, by factors that lie {narrow} times over', instead, *cases)
+
+
+def columns(rule: str, *cases: str) -> Claim:
+    """Row state is neither copied as a tile nor touched by scalar code."""
+    def instead(p: Program) -> str:
+        state = {b.name for b in p.on_chip('UB') if E.int_value(b.shape[-1]) == 1}
+        copied = {r.buffer for s in instructions(p, 'copy') for r in s.args[:2]} & state
+        stored = {s.buffer for s in walk(p.body) if isinstance(s, Store)} & state
+        return ', '.join(sorted(copied | stored)) if state else 'no row state'
+    return of_program(rule, 'row state is copied by an addition', instead, *cases)
+
+
+def waits(rule: str, says: str, core: str, stage: int, wanted: Sequence[int], *cases: str) -> Claim:
+    """Cross flags that a stage (see `stages`) waits for, in order."""
+    def instead(p: Program) -> str:
+        loops = staged(p, core)
+        found = [E.int_value(s.args[0]) for s in walk(loops[stage].body) if isinstance(s, Instr) and s.op == 'wait_cross_flag'] if stage < len(loops) else []
+        return '' if found == list(wanted) else f'waits for {found}'
+    return of_program(rule, says, instead, *cases)
+
+
+def writers(rule: str, names: Sequence[str], allowed: Sequence[str], *cases: str) -> Claim:
+    """Instructions that write these tiles."""
+    def instead(p: Program) -> str:
+        found = {s.op for s in instructions(p) for a, letter in zip(s.args, letters(OPS[s.op], len(s.args)))
+                 if isinstance(a, Region) and letter in 'wm' and a.buffer in names}
+        return ', '.join(sorted(found - set(allowed))) if found else 'nothing'
+    return of_program(rule, f'{" and ".join(names)} are written by {", ".join(allowed)} alone', instead, *cases)
+
+
+def copied(rule: str, source: str, into: Sequence[str], *cases: str, modes: tuple[str, ...] = EXPERT) -> Claim:
+    """Tiles that a tensor is copied to."""
+    def instead(p: Program) -> str:
+        found = {s.args[1].buffer for s in instructions(p, 'copy') if s.args[0].buffer == source}
+        return '' if found == set(into) else ', '.join(sorted(found)) or f'no copy of {source}'
+    return of_program(rule, f'{source} is copied straight to {", ".join(into)}', instead, *cases, modes=modes)

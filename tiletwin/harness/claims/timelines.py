@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Iterable, Mapping, Sequence
 
+from ...errors import Span
+from ...ir.nodes import Program
 from ...sim.result import Launch, Slice, Timeline
 from .claim import Claim
 from .programs import instructions
@@ -61,12 +63,24 @@ def started(timeline: Timeline, pipe: str, text: str = '') -> list[Slice]:
 
 
 def products(rule: str, says: str, names: Mapping[str, str], wanted: Sequence[str], *cases: str) -> Claim:
-    """The order in which products start, each called by what `names` says of its accumulator."""
+    """The order in which products start, each called by what `names` says of the L1 tile its second operand came from."""
     def instead(launches: Sequence[Launch]) -> str:
-        lines = {s.span: names.get(s.args[2].buffer, s.args[2].buffer) for s in instructions(launches[0].program, 'mma', 'gemm_v0')}
+        lines = {span: names.get(tile, tile) for span, tile in _sources(launches[0].program).items()}
         found = [lines[s.span] for s in started(longest(launches), 'AIC M') if s.span in lines]
         return '' if found == list(wanted) else ' '.join(f'{n} x {k}' for k, n in _runs(found)) or 'no product'
     return Claim(rule, says, 'timeline', instead, cases)
+
+
+def _sources(p: Program) -> dict[Span | None, str]:
+    """By the line of a product: the tile that was copied to its second operand before it."""
+    loaded: dict[str, str] = {}
+    found = {}
+    for s in instructions(p, 'copy', 'mma'):
+        if s.op == 'copy':
+            loaded[s.args[1].buffer] = s.args[0].buffer
+        else:
+            found[s.span] = loaded.get(s.args[1].buffer, s.args[1].buffer)
+    return found
 
 
 def _runs(items: Iterable[str]) -> list[tuple[str, int]]:
