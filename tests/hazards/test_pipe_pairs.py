@@ -145,3 +145,12 @@ def test_same_pipe_needs_its_barrier_where_the_hardware_does_not_order(row, barr
     want = (needed_a5 if chip == 'a5' else needed) and barrier in ('none', 'other_pipe')
     assert words(v) == ({'race'} if want else set()), [f.message for f in v.findings]
     assert v.level == (severity if want else 'clean')
+
+
+def test_an_order_against_the_text_is_a_race():
+    """The flag makes MTE2 wait for the V instruction that stands below the load and is meant to read what it loads."""
+    k = Kernel()
+    X, u, v = k.alloc('X', 'GM', (16, 64)), k.alloc('u', 'UB', (16, 64)), k.alloc('v', 'UB', (16, 64))
+    body = [k.wait('V', 'MTE2'), k.copy(X, u), k.instr('exp', v, u), k.set('V', 'MTE2')]
+    (f,) = verdict(k.program(vector=body)).of('race')
+    assert 'V exp reads u before MTE2' in f.message and f.severity == 'error' and [s.role for s in f.sides] == ['writes', 'reads']

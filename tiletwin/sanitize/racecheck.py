@@ -52,6 +52,7 @@ class RaceCheck:
         self.bound: dict[tuple[int, int], list] = {}
         self.found: dict[tuple, list] = {}
         self.stale: dict[tuple, list] = {}
+        self.turned: dict[tuple, list] = {}  # ordered, but against the order of the text
         self.cleaned: dict[int, int] = {}  # core -> issue order of its last data cache operation
 
     def executed(self, core: CoreState, pipe: int, know: list, seq: int, step: Step, event: int, order: int) -> None:
@@ -90,6 +91,8 @@ class RaceCheck:
     def against(self, table: dict[int, Record], kind: str, me: int, now: Record, hits: list) -> None:
         for pipe, earlier in table.items():
             if now.know[pipe] >= earlier.seq:
+                if earlier.order > now.order and earlier.core is now.core:
+                    self.turned.setdefault((kind, earlier.core.events.sid(earlier.event), now.core.events.sid(now.event), now.access.buffer), [kind, earlier, now])
                 if (earlier.pipe == S) != (now.pipe == S) and now.access.span.memory.startswith('GM:'):
                     self.cached(kind, earlier, now)
             elif pipe != me or self.same_pipe(earlier, now):
@@ -151,7 +154,7 @@ class RaceCheck:
             if self.rewrites(entry) in same_value:
                 f = replace(f, severity='review', message=f.message + '; both store the same value')
             out.append(f)
-        return out + [self.stale_finding(*entry) for entry in self.stale.values()]
+        return out + [self.stale_finding(*entry) for entry in self.stale.values()] + [self.turned_finding(*entry) for entry in self.turned.values()]
 
     @staticmethod
     def follows(entry: list, other: list) -> bool:
@@ -166,6 +169,16 @@ class RaceCheck:
         return Finding('racecheck', 'race', 'review', f'{now.access.buffer} is accessed by scalar code and by DMA without a cache operation between', sides,
                        'scalar loads and stores of GM go through the data cache of the core, which DMA neither reads nor invalidates',
                        f'T.tile.{CACHE_OP}({now.access.buffer}, ...) between the two', interval(earlier.access.span, now.access.span))
+
+    def turned_finding(self, kind: str, first: Record, above: Record) -> Finding:
+        """`first` runs first, `above` stands above it."""
+        verb = {'r': 'reads', 'w': 'writes'}
+        sides = self.side(verb[kind[1]], above), self.side(verb[kind[0]], first)
+        p, q = PIPES[first.pipe], PIPES[above.pipe]
+        return Finding('racecheck', 'race', 'error', f'{above.core.name} {p} {first.step.op} {verb[kind[0]]} {above.access.buffer} before {q} {above.step.op}, '
+                       f'which stands above it, {verb[kind[1]]} it', sides, f'a flag makes {q} wait for an instruction of {p} that is issued later',
+                       f"T.wait_flag('{p.lower()}', '{q.lower()}', id) behind the set it is meant for, or the two lines in the order they are to run",
+                       interval(first.access.span, above.access.span))
 
     def side(self, role: str, r: Record) -> Side:
         return self.sites.side(role, At(r.core.events, r.event), r.step.op, r.pipe, r.core.name, r.core.block, r.access)
