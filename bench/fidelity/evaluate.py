@@ -22,7 +22,7 @@ class Timing:
 
     us: float
     busy: Mapping[str, float]  # table column -> mean over the cores in use
-    bound: str  # the busiest pipe, or 'launch'
+    limit: str  # the busiest pipe, or 'launch'
 
 
 @contextmanager

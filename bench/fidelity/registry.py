@@ -15,6 +15,7 @@ A module of this folder listed in `MODULES` says how rows of some categories are
 * `kind`: 'scored' when the published schedule is known and the kernel has it; 'bound' when it is ours (a good expert kernel).
 * `clock`: what the published time covers. 'task' is a whole launch, 'kernel' a time taken inside the kernel (no launch cost),
   'block' the mean time of one block.
+* `unlike` names pipe columns that are not comparable; say why in a comment beside it.
 * `Skip` gives the reason why a row has no model; it is printed in the table, so state a fact.
 
 Categories are matched by exact name; a name that ends in '*' matches by its beginning. Two functions for one category are an error.
@@ -29,7 +30,7 @@ from typing import Any, Callable
 from .rows import Row
 
 # Modules of this folder whose import registers models.
-MODULES: tuple[str, ...] = ('gemm_rows', 'memory_rows', 'attention', 'elementwise', 'maximum', 'norms', 'quant')
+MODULES: tuple[str, ...] = ('gemm_rows', 'memory_rows', 'attention', 'elementwise', 'maximum', 'norms', 'quant', 'fused_norm', 'gated')
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Modelled:
     kind: str = 'scored'  # or 'bound'
     clock: str = 'task'  # or 'kernel', 'block'
     scalars: dict[str, int] = field(default_factory=dict)  # of symbolic sizes
+    unlike: tuple[str, ...] = ()  # pipe columns that publish something else than the busy time of the modelled schedule
 
 
 @dataclass(frozen=True, slots=True)

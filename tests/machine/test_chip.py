@@ -16,7 +16,8 @@ def test_every_constant_states_its_unit_and_source(name):
     entries = [(section, key, entry) for section, table in raw.items() if isinstance(table, dict) for key, entry in table.items()]
     assert entries
     for section, key, entry in entries:
-        assert entry.keys() <= {'value', 'unit', 'source', 'fitted_on', 'align'}, f'{section}.{key}'
+        assert entry.keys() <= {'value', 'unit', 'source', 'fitted_on', 'prior', 'prior_source', 'align'}, f'{section}.{key}'
+        assert len({'fitted_on', 'prior', 'prior_source'} & entry.keys()) in (0, 3), f'{section}.{key}: a fitted constant also says what was published before the fit'
         assert entry['unit'] and len(entry['source']) > 10, f'{section}.{key}'
 
 

@@ -63,6 +63,12 @@ def _read(name: str) -> dict[str, Any]:
 
 
 @functools.cache
+def entries(name: str) -> dict[str, dict[str, Any]]:
+    """'section.key' -> the whole entry of a chip file: value, unit, source, and `fitted_on` with `prior` where a measurement chose it."""
+    return {f'{section}.{key}': entry for section, table in _read(name).items() if isinstance(table, dict) for key, entry in table.items()}
+
+
+@functools.cache
 def _aliases() -> dict[str, str]:
     """Every spelling of a chip, lower case, to its name."""
     out = {name: name for name in CHIPS}
@@ -84,7 +90,7 @@ def chip(name: str) -> Chip:
 @functools.cache
 def _load(name: str) -> Chip:
     raw = _read(name)
-    flat = {f'{section}.{key}': entry['value'] for section, table in raw.items() if isinstance(table, dict) for key, entry in table.items()}
+    flat = {key: entry['value'] for key, entry in entries(name).items()}
     sync = {key: entry['value'] for key, entry in raw['sync'].items()}
     return Chip(
         name=name,
