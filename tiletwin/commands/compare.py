@@ -16,7 +16,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--arch', metavar='CHIP', help='a2, a3, a5 or all; default a3, or the first chip of the operator')
     parser.add_argument('--mode', default='developer,expert', metavar='MODES', help='default developer,expert')
     parser.add_argument('--case', metavar='NAME', help='only the case of this name')
-    parser.add_argument('--slow', action='store_true', help='run the cases marked slow as well')
+    parser.add_argument('--quick', action='store_true', help='leave out the cases marked slow')
     parser.add_argument('--strict', action='store_true', help='missing modes fail as well')
     form = parser.add_mutually_exclusive_group()
     json_option(form)
@@ -25,6 +25,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ..harness.compare import MODES, Request, comparisons
+    from ..harness.pool import cores
     from ..report.compare import comparison, markdown, print_comparisons
     from ..report.console import make_console
 
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         raise EnvironmentError_(f'--mode {args.mode}', instead='developer, expert or developer,expert')
     if args.all == bool(args.what):
         raise EnvironmentError_('compare takes operators, or --all', instead='`tiletwin compare softmax`, or `tiletwin compare --all`')
-    done = comparisons(Request(('all',) if args.all else tuple(args.what), modes, args.arch, args.case, args.slow))
+    done = comparisons(Request(('all',) if args.all else tuple(args.what), modes, args.arch, args.case, args.quick, cores()))
     found = list(done)
     status = ended(done, FOUND if any(c.problems or args.strict and c.missing for c in found) else CLEAN)
     full = not args.all

@@ -15,7 +15,8 @@ from .cost import Cost, cost
 from .gather import DEFAULT_CHIP, operators_named
 from .limits import Limits, limits
 from .precision import Comparison as Numbers, policy
-from .progress import Done, work_through
+from .pool import work_in_parallel
+from .progress import Done
 from .registry import CaseResult, quiet_kernels
 
 MODES = ('developer', 'expert')  # left to right: the first draft and its twin
@@ -122,7 +123,8 @@ class Request:
     modes: tuple[str, ...] = MODES
     chip: str | None = None
     case: str | None = None
-    slow: bool = False
+    quick: bool = False  # without the cases marked slow
+    workers: int = 1  # processes
 
 
 def compare(operator: Any, case: Any, chip: str, modes: Sequence[str] = MODES) -> Comparison:
@@ -166,12 +168,29 @@ def _twins(rule: str, outputs: dict[str, tuple]) -> Twins | None:
     return Twins((first, second), rule, {n: policy(rule).compare(x, y) for n, x, y in zip(names, a, b, strict=True)})
 
 
-def comparisons(request: Request) -> Done[tuple, Comparison]:
-    """Every case the request names, one after the other; all names are checked before anything runs."""
+def comparisons(request: Request) -> Done[Job, Comparison]:
+    """Every case the request names, in order; all names are checked before anything runs."""
     simulated('tiletwin compare')
     jobs = [(op, chip, case) for name in request.names for op in operators_named(name)
             for chip in _chips(op, request) for case in _cases(op, chip, request)]
-    return work_through(jobs, lambda job: compare(job[0], job[2], job[1], request.modes), lambda job: f'{job[0].name} on {job[1]}: {job[2].name}')
+    named = [Job(op.name, chip, case.name, case.slow, request.modes) for op, chip, case in jobs]
+    return work_in_parallel(named, run_job, lambda job: f'{job.operator} on {job.chip}: {job.case}', lambda job: job.slow, request.workers)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A comparison by its names."""
+
+    operator: str
+    chip: str
+    case: str
+    slow: bool
+    modes: tuple[str, ...]
+
+
+def run_job(job: Job) -> Comparison:
+    (op,) = operators_named(job.operator)
+    return compare(op, next(c for c in op.cases if c.name == job.case), job.chip, job.modes)
 
 
 def _chips(operator: Any, request: Request) -> tuple[str, ...]:
@@ -191,7 +210,7 @@ def _chips(operator: Any, request: Request) -> tuple[str, ...]:
 def _cases(operator: Any, chip: str, request: Request) -> list[Any]:
     here = [c for c in operator.cases if not c.chips or chip in c.chips]
     if request.case is None:
-        return [c for c in here if request.slow or not c.slow]
+        return [c for c in here if not (request.quick and c.slow)]
     chosen = [c for c in here if c.name == request.case]
     if not chosen and 'all' not in request.names:
         raise EnvironmentError_(f'{operator.name} has no case {request.case!r} on {chip}', instead='one of ' + ', '.join(c.name for c in here))

@@ -33,7 +33,7 @@ class Done(Generic[T, R]):
 def work_through(jobs: Sequence[T], do: Callable[[T], R], name: Callable[[T], str]) -> Done[T, R]:
     """`do` on every job. The first Ctrl-C ends the loop and the results so far come back; the caller prints them and `note`, and exits with 2."""
     results: list[R] = []
-    with _bar(len(jobs)) as bar:
+    with progress_bar(len(jobs)) as bar:
         try:
             for i, job in enumerate(jobs):
                 bar.update(0, completed=i, description=name(job))
@@ -48,7 +48,7 @@ class _Silent:
         pass
 
 
-def _bar(total: int) -> ContextManager[Any]:
+def progress_bar(total: int) -> ContextManager[Any]:
     """Standard error: standard output belongs to the results."""
     if not sys.stderr.isatty():
         return nullcontext(_Silent())

@@ -1,0 +1,52 @@
+"""Independent jobs in processes of their own, one per core; results in the order of the jobs."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import Callable, Sequence, TypeVar
+
+from .progress import Done, progress_bar, work_through
+
+T = TypeVar('T')
+R = TypeVar('R')
+# A process has to load torch and tilelang: not worth it for fewer jobs than this.
+FEWEST = 12
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
+def one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def work_in_parallel(jobs: Sequence[T], do: Callable[[T], R], name: Callable[[T], str], heavy: Callable[[T], bool], workers: int) -> Done[T, R]:
+    """Like `work_through`; `heavy` jobs start first, so that none of them is left alone at the end.
+
+    `do`, the jobs and the results cross from process to process: `do` is a function of a module.
+    """
+    if workers < 2 or len(jobs) < FEWEST:
+        return work_through(jobs, do, name)
+    first = sorted(range(len(jobs)), key=lambda i: not heavy(jobs[i]))
+    # Not forked: threads of torch and of the compiler do not survive a fork.
+    with progress_bar(len(jobs)) as bar, \
+            ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), one_thread) as pool:
+        waiting: dict[Future, int] = {pool.submit(do, jobs[i]): i for i in first}
+        found: dict[int, R] = {}
+        try:
+            while waiting:
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    i = waiting.pop(future)
+                    found[i] = future.result()
+                    bar.update(0, completed=len(found), description=name(jobs[i]))
+        except BaseException as stop:
+            pool.shutdown(wait=False, cancel_futures=True)
+            if not isinstance(stop, KeyboardInterrupt):
+                raise
+    left = tuple(job for i, job in enumerate(jobs) if i not in found)
+    return Done(tuple(found[i] for i in sorted(found)), left)
