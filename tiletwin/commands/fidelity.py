@@ -22,6 +22,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--fit', action='store_true',
                         help='also: the constant each row depends on most, and the error with constants fitted without the row (minutes)')
     parser.add_argument('--plot', metavar='FILE', help='also write the plot, an SVG')
+    parser.add_argument('--measured', metavar='FILE', nargs='?', const='',
+                        help='instead: operators measured by `tiletwin bench --backend ascend`, default bench/measured.jsonl beside ops')
     form = parser.add_mutually_exclusive_group()
     json_option(form)
     form.add_argument('--markdown', action='store_true', help='the page docs/fidelity.md')
@@ -38,7 +40,29 @@ def bench() -> ModuleType:
     return importlib.import_module('bench.fidelity.score')
 
 
+def _measured(args: argparse.Namespace) -> int:
+    """The operators of this package, on the machine they were measured on."""
+    from ..backends.choose import simulated
+    from ..harness.measured import compare, default_file, modelled, read
+    from ..report.console import make_console
+    from ..report.measured import fit_document, print_fit
+
+    given = [f'--{name}' for name in ('rows', 'category', 'scored', 'fit', 'plot', 'markdown') if getattr(args, name)]
+    if given:
+        raise EnvironmentError_(f'--measured with {", ".join(given)}', why='these are about the published rows', instead='one or the other')
+    simulated('tiletwin fidelity')
+    records = read(Path(args.measured) if args.measured else default_file())
+    fit = compare(records, modelled(records))
+    if args.json:
+        document('fidelity', measured=fit_document(fit))
+    else:
+        print_fit(make_console(), fit)
+    return CLEAN
+
+
 def run(args: argparse.Namespace) -> int:
+    if args.measured is not None:
+        return _measured(args)
     found = bench()
     from ..backends.choose import simulated
     from ..report import fidelity as show

@@ -18,9 +18,9 @@ from ..backends.protocol import MEASURED, TIME, require
 from ..errors import CallError, EnvironmentError_
 from ..machine.chip import chip as chip_of
 from .bench import Job, Request, jobs
-from .gather import operators_named
 from .progress import Done, work_through
 from .record import Key, measure as model, root
+from .registry import operators
 
 FORMAT = 1
 REPEAT = 50
@@ -172,7 +172,7 @@ def compare(measured: Iterable[Measurement], modelled: Mapping[Key, float]) -> F
         if record.ok is False:
             left.append((key, f'its numbers were wrong: {record.message.splitlines()[0] if record.message else ""}'))
         elif key not in modelled:
-            left.append((key, 'there is no modelled record'))
+            left.append((key, 'no operator, case or form of this name can be modelled'))
         else:
             pairs.append(Pair(key, record.us, modelled[key]))
     return Fit(tuple(pairs), tuple(left))
@@ -182,8 +182,8 @@ def modelled(measured: Iterable[Measurement]) -> dict[Key, float]:
     """Modelled microseconds of what was measured, on the same number of cores."""
     found: dict[Key, float] = {}
     for record in {r.key: r for r in measured}.values():
-        (operator,) = operators_named(record.operator)
-        case = next((c for c in (*operator.cases, *operator.variant.timed) if c.name == record.case), None)
+        operator = operators().get(record.operator)
+        case = operator and next((c for c in (*operator.cases, *operator.variant.timed) if c.name == record.case), None)
         if case is None:
             continue
         if 'cores' in operator.variant.attributes and record.cores != chip_of(record.chip).cube_cores:
