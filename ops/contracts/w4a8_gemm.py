@@ -47,6 +47,19 @@ def limits(name, longest):
     return check
 
 
+L1_BYTES, UB_BYTES = 524032, 196352  # what the compiler lays tiles out in
+DEVELOPER_BLOCK = 16  # rows of B, unless block_N says otherwise
+
+
+def whole_rows(sizes, settings):
+    """The developer form unpacks all of K at once: rows of A and B in L1, and on each vector core half a block as bytes, halves and words."""
+    block = settings['block_N'] or DEVELOPER_BLOCK
+    longest = min(L1_BYTES // (64 + block), 4 * UB_BYTES // (7 * block)) // 64 * 64
+    if sizes['K'] > longest:
+        raise CallError(f'w4a8_gemm.vid_eliminated: K is {sizes["K"]} for the developer form', instead="tiletwin.operator('w4a8_gemm.workspace_vid')",
+                        why=f'in a loop over K nothing keeps the next rows off the workspace; whole rows of {block} fit up to {longest} numbers')
+
+
 def arguments(sizes, settings, dtypes):
     return {'M': sizes['M'], 'N': sizes['N'], 'K': sizes['K'], **settings}
 
@@ -86,7 +99,7 @@ SHOWS = (
 )
 
 
-def variant(name, longest, cover, fallback=''):
+def variant(name, longest, cover, fallback='', developer=None):
     full = f'w4a8_gemm.{name}'
     bad = (
         BadInput('dtype', lambda: ((pair()[0].int(), pair()[1]), {}), CallError, 'A is int32'),
@@ -101,14 +114,16 @@ def variant(name, longest, cover, fallback=''):
         BadInput('attribute', lambda: (pair(), {'bias': 1}), CallError, "no attribute 'bias'"),
     )
     if longest:
-        bad += (BadInput('too-long', lambda: (pair(K=2 * longest), {}), CallError, f'K is {2 * longest}'),)
+        bad += (BadInput('too-long', lambda: (pair(K=2 * longest), {}), CallError, f'K is {2 * longest}'),
+                BadInput('too-long-for-developer', lambda: (pair(K=6592), {'mode': 'developer'}), CallError, 'K is 6592 for the developer form'),
+                BadInput('too-long-in-blocks', lambda: (pair(N=64, K=1792), {'mode': 'developer', 'block_N': 64}), CallError, 'up to 1728 numbers'))
     return Variant(name=full, row='w4a8_gemm', kernel=name, chips=('a2', 'a3', 'a5'),
                    inputs=(Operand('A', ('M', 'K'), ('int8',), int8), Operand('B_packed', ('N', 'K/2'), ('uint8',), nibbles)),
                    attributes={'block_N': None, 'cores': None}, reference=reference, policy=lambda dtype: 'bitwise',
                    outputs=lambda s, a, t: (Output('C', (s['M'], s['N']), 'int32'),),
                    limits=limits(full, longest), arguments=arguments, cases=CASES, bad=bad,
                    war_cover=cover, fallback_reason=fallback, must_show=SHOWS,
-                   forms={'developer': Form({'cores': 'its blocks are those of the result, whatever the number of cores'})})
+                   forms={'developer': Form({'cores': 'its blocks are those of the result, whatever the number of cores'}, limits=developer)})
 
 
-CONTRACT = Contract('w4a8_gemm', (variant('workspace_vid', 0, 'slots>=trips', 'multi_version'), variant('vid_eliminated', 16384, 'single_shot')))
+CONTRACT = Contract('w4a8_gemm', (variant('workspace_vid', 0, 'slots>=trips', 'multi_version'), variant('vid_eliminated', 16384, 'single_shot', developer=whole_rows)))

@@ -8,9 +8,10 @@ from .kernel_checks import case_launch, instructions, run_program, scope
 
 import tiletwin
 from ops.contracts.w4a8_gemm import unpack
+from ops.developer.w4a8_gemm import vid_eliminated
 from pass_configs import DEVELOPER
 from tiletwin import language as T
-from tiletwin.errors import CallError, KernelWarning
+from tiletwin.errors import CallError, KernelWarning, TileTwinError
 from tiletwin.harness.registry import operators
 from tiletwin.ir import expr as E
 from tiletwin.passes.substitute import substitute
@@ -143,3 +144,16 @@ def test_X13_blocks_of_M_that_share_rows_of_B_unpack_them_to_their_own_places():
     case = next(c for c in op.cases if c.name == 'source-128')
     for mode in op.modes:
         op.run_case(case, mode).launches[0].verdict.require_clean()
+
+
+@pytest.mark.parametrize('K, block', [(6528, 16), (3456, 32), (1728, 64), (832, 128)])
+def test_the_longest_rows_of_the_developer_form_are_those_its_tiles_hold(K, block):
+    """One step of 64 numbers more is refused by the contract; without it, by the compiler."""
+    op = operators()['w4a8_gemm.vid_eliminated']
+    sizes = {'M': 16, 'N': block, 'K': K, 'K/2': K // 2}
+    op.kernel(sizes, {'block_N': block, 'cores': None}, ('int8', 'uint8'), 'developer')
+    sizes['K'], sizes['K/2'] = K + 64, K // 2 + 32
+    with pytest.raises(CallError, match='for the developer form'):
+        op.kernel(sizes, {'block_N': block, 'cores': None}, ('int8', 'uint8'), 'developer')
+    with pytest.raises(TileTwinError, match='compiler'):
+        vid_eliminated(16, block, K + 64, block)
