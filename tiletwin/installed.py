@@ -97,10 +97,13 @@ def tilelang_kind() -> str:
 
 
 def unlisted(found: Package) -> list[str]:
-    """Files of the fork that no installed distribution lists: what an overwritten installation leaves behind."""
+    """Files of the fork in a folder of pip's that pip does not list: what an overwritten installation leaves behind.
+
+    A source tree on the import path and an editable installation have no files in pip's lists at all.
+    """
     present = fork_files(found.folder)
     listed = {Path(d.locate_file(f)).resolve() for d in distributions(found.name) for f in d.files or () if present and f.suffix == '.py'}
-    return [str(p.relative_to(found.folder)) for p in present if listed and p.resolve() not in listed]
+    return [str(p.relative_to(found.folder)) for p in present if found.folder.resolve() / '__init__.py' in listed and p.resolve() not in listed]
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,14 @@ def test_mainline_where_the_toolkit_is(here, monkeypatch, tmp_path):
 def test_a_source_tree_before_the_installed_package(here):
     lay(here, 'tilelang', FORK, distribution='')
     (here / 'tilelang' / 'VERSION').write_text('0.1.4\n')
-    assert str(here) in rows()['trap: path'].text
+    found = rows()
+    assert str(here) in found['trap: path'].text and 'trap: wheel' not in found
+
+
+def test_an_editable_installation_is_no_trap(here):
+    lay(here, 'tilelang', FORK, '0.1.4')
+    (here / 'tilelang-0.1.4.dist-info' / 'RECORD').write_text('__editable___tilelang_finder.py,,\n')
+    assert not [n for n in rows() if n.startswith('trap')]
 
 
 def test_torch_npu_without_the_toolkit(here):

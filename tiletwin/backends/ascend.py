@@ -16,7 +16,7 @@ from ..machine.chip import chip as chip_of
 from . import npu
 from .protocol import COMPILE, MEASURED, RUN, TIME, Capability, CompileOptions, Timing, require
 
-BUILD = 'build and install tilelang-ascend from its checkout with pip install --no-deps . after sourcing the toolkit'
+BUILD = 'in a checkout of tilelang-ascend, with the toolkit sourced: pip install --no-deps .'
 TORCH_NPU = 'pip install "tiletwin[npu]"'
 SOURCE = 'source the set_env.sh of the toolkit'
 
