@@ -63,7 +63,7 @@ MKKN = Variant(
         Case('tail-barrier', 'tail', mkkn(200, 333, 150), {'schedule': 'barrier', 'out_dtype': 'float16'}),
         Case('tail-k', 'tail', mkkn(70, 40, 5), {'cores': 2}),
         Case('reuse', 'reuse', mkkn(256, 512, 832), {'cores': 1}),
-        Case('reuse-small-tiles', 'reuse', mkkn(64, 320, 330), {'cores': 2}),
+        Case('reuse-small-tiles', 'reuse', mkkn(64, 700, 330), {'cores': 1}),
         Case('steady', 'reuse', mkkn(512, 512, 1024), {'cores': 2}),
         Case('idle', 'idle', mkkn(128, 256, 128), {'cores': 4}),
         Case('uneven', 'uneven', mkkn(640, 256, 192), {'cores': 2}),

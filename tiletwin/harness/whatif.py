@@ -19,7 +19,7 @@ from ..ir.verify import verify
 from ..machine.chip import chip as chip_of
 from ..passes.addresses import footprint, peak
 from ..passes.hoist_loads import hoist_loads
-from ..sanitize.findings import Finding
+from ..sanitize.findings import Finding, Side
 from .gather import operators_named
 from .mutants import CROSS, ID, Site, describe, move, pool, rewritten, sites, used_ids
 from .mutants_data import rings
@@ -45,6 +45,7 @@ class Gain:
     percent: float
     verdict: str  # what is said of the kernel after the change: clean, or the words of the new findings; of a slot whether it fits
     bound: bool = False  # no more than this can be gained: the change as such is not a kernel
+    keys: tuple = ()  # of the statements it changes
 
     @property
     def safe(self) -> bool:
@@ -72,13 +73,11 @@ class Edge:
     name: str
     sites: tuple[Site, ...]
     ids: tuple[int, ...] = ()
+    cross: bool = False
 
     @property
     def lines(self) -> tuple[Span, ...]:
         return tuple(sorted({s.first.span for s in self.sites if s.first.span}, key=lambda p: (p.file, p.line)))
-
-    def holds(self, s: Stmt) -> bool:
-        return any(site.holds(s) for site in self.sites)
 
 
 def edges(program: Program) -> list[Edge]:
@@ -101,7 +100,7 @@ def edges(program: Program) -> list[Edge]:
         groups.append((key, ids.union(*(g[1] for g in meeting)), [x for g in meeting for x in g[2]] + [site]))
     for (cross, pair), ids, members in groups:
         shown = ','.join(map(str, sorted(ids))) if ids != {-1} else 'any'
-        out.append(Edge(f'cross flag {shown}' if cross else f'flag {"->".join(pair)} {shown}', tuple(members), tuple(sorted(ids))))
+        out.append(Edge(f'cross flag {shown}' if cross else f'flag {"->".join(pair)} {shown}', tuple(members), tuple(sorted(ids)), cross))
     return out
 
 
@@ -123,9 +122,9 @@ class Judge:
         cycles, findings = self.look(program)
         return cycles, [f for f in findings if f.id not in self.known]
 
-    def gain(self, change: str, what: str, lines: Iterable[Span], cycles: float, verdict: str, bound: bool = False) -> Gain:
+    def gain(self, change: str, what: str, lines: Iterable[Span], cycles: float, verdict: str, bound: bool = False, keys: tuple = ()) -> Gain:
         saved = self.cycles - cycles
-        return Gain(change, what, tuple(lines), saved, 100 * saved / self.cycles, verdict, bound)
+        return Gain(change, what, tuple(lines), saved, 100 * saved / self.cycles, verdict, bound, keys)
 
 
 def _verdict(new: Sequence[Finding]) -> str:
@@ -163,16 +162,40 @@ def whatif(operator: 'Operator', mode: str = 'expert', chip: str = 'a3', case: s
             raise EnvironmentError_(f'{operator.name} has no case {case!r} in {mode} mode on {chip}', instead='one of ' + ', '.join(c.name for c in cases))
         quick = [c for c in cases if not c.slow]
         chosen = [c for c in quick if c.purpose == 'source'] or quick
-    found = [setting_of(operator, c, mode, chip) for c in chosen]
+    quick = [setting_of(operator, c, mode, chip) for c in cases if not c.slow]
+    found = [s for s in quick if s.name in {c.name for c in chosen}] or [setting_of(operator, c, mode, chip) for c in chosen]
     if case is None:
         found = [max(found, key=lambda s: s.analyser.run(s.empty, s.reads).cycles)]
-    return [of_setting(s, operator.name, mode) for s in found]
+    return [of_setting(s, operator.name, mode, quick) for s in found]
 
 
-def of_setting(setting: Setting, name: str = '', mode: str = '') -> WhatIf:
+def of_setting(setting: Setting, name: str = '', mode: str = '', others: Sequence[Setting] = ()) -> WhatIf:
+    """`others` are the cases in which a change has to stay clean as well."""
     judge = Judge(setting)
-    gains = [*_edges_and_slots(judge), *_moves(judge)]
+    gains = [_everywhere(g, [s for s in others if s is not setting]) for g in (*_edges_and_slots(judge), *_moves(judge))]
     return WhatIf(name, mode, setting.chip, setting.name, judge.cycles, tuple(sorted(gains, key=lambda g: (-round(g.cycles, 6), g.change, g.what))))
+
+
+def _everywhere(g: Gain, others: Sequence[Setting]) -> Gain:
+    """A gain that is clean here, with what another case says of it."""
+    if not (g.keys and g.verdict == CLEAN and g.cycles > 0):
+        return g
+    for s in others:
+        same = [site for site in sites(s.program) if site.key in g.keys]
+        if not same:
+            continue
+        if g.change == 'remove':
+            program: Program | None = _without(s.program, same)
+        else:
+            program = move(s.program, same[0], same[0].first.op in SETS)
+        new = [f for f in s.findings(program) if f.id not in s.known] if program is not None else []
+        if new:
+            return replace(g, verdict=f'{_verdict(new)} in case {s.name}', bound=True)
+    return g
+
+
+def _without(program: Program, gone: Sequence[Site]) -> Program:
+    return program.with_body(rewritten(program.body, lambda s: () if any(site.holds(s) for site in gone) else None))
 
 
 # -- removing, and one slot more --------------------------------------------------------------------------------------------
@@ -181,10 +204,10 @@ def _edges_and_slots(judge: Judge) -> list[Gain]:
     gains: list[Gain] = []
     held: set[str] = set()
     for edge in edges(program):
-        cycles, new = judge.new(program.with_body(rewritten(program.body, lambda s: () if edge.holds(s) else None)))
+        cycles, new = judge.new(_without(program, edge.sites))
         verdict = _verdict(new)
-        gains.append(judge.gain('remove', edge.name, edge.lines, cycles, verdict, bound=verdict != CLEAN))
-        guarded = _overwritten(program, new)
+        gains.append(judge.gain('remove', edge.name, edge.lines, cycles, verdict, verdict != CLEAN, tuple(x.key for x in edge.sites)))
+        guarded = _given_back(program, edge, new)
         if guarded and edge.ids and -1 not in edge.ids:
             held |= set(guarded)
             gains.append(_credit(judge, edge, guarded))
@@ -194,21 +217,33 @@ def _edges_and_slots(judge: Judge) -> list[Gain]:
     return gains
 
 
-def _overwritten(program: Program, new: Sequence[Finding]) -> list[str]:
-    """Buffers that are overwritten while they are read, and nothing worse: the flag was there to give them back."""
-    races = [f for f in new if f.word == 'race']
-    if not races or any(f.message.startswith('RAW') for f in races):
-        return []
-    names = (s.region.partition(' ')[2].partition('[')[0] for f in races for s in f.sides)
+def _given_back(program: Program, edge: Edge, new: Sequence[Finding]) -> list[str]:
+    """Buffers that are overwritten while they are read when the edge is gone, by the side that waits: it was there to give them back."""
+    sets = [s.first for s in edge.sites if s.first.op in SETS]
+    source = {'C' if _in_cube(program, s) else 'V' for s in sets} if edge.cross else {s.args[0] for s in sets}
+
+    def place(side: Side) -> str:
+        return ('C' if side.core == 'AIC' else 'V') if edge.cross else side.pipe
+
+    names: set[str] = set()
+    for f in new:
+        by_role = {s.role: s for s in f.sides}
+        if f.word != 'race' or set(by_role) != {'reads', 'writes'}:
+            continue
+        if place(by_role['writes']) in source:
+            return []
+        names |= {s.region.partition(' ')[2].partition('[')[0] for s in f.sides}
     return sorted({program.root(n)[0].name for n in names if n in program.buffers})
+
+
+def _in_cube(program: Program, s: Instr) -> bool:
+    return any(isinstance(scope, Scope) and scope.core == 'C' and any(x is s for x in walk(scope.body)) for scope in walk(program.body))
 
 
 def _credit(judge: Judge, edge: Edge, buffers: list[str]) -> Gain:
     """The producer of the buffers one turn further ahead."""
     program, chip = judge.s.program, chip_of(judge.s.chip)
     sets = [s.first for s in edge.sites if s.first.op in SETS]
-    if not sets:
-        return judge.gain('slot', f'{", ".join(buffers)}: {edge.name} is never set', edge.lines, judge.cycles, 'no gain')
     first = sets[0]
     extra = tuple(replace(first, args=(*first.args[:ID[first.op]], E.Const(i), *first.args[ID[first.op] + 1:])) for i in edge.ids)
     cycles, _ = judge.look(program.with_body(_prefixed(program.body, first, extra)), sanitize=False)
@@ -256,5 +291,5 @@ def _moves(judge: Judge) -> list[Gain]:
             continue
         cycles, _ = judge.look(moved, sanitize=False)
         if judge.cycles - cycles > 0 and not judge.new(moved)[1]:
-            gains.append(judge.gain('move', f'{describe(s)} one place {"up" if up else "down"}', (s.span,) if s.span else (), cycles, CLEAN))
+            gains.append(judge.gain('move', f'{describe(s)} one place {"up" if up else "down"}', (s.span,) if s.span else (), cycles, CLEAN, keys=(site.key,)))
     return gains

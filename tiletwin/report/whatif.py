@@ -13,10 +13,9 @@ from ..harness.mutation_record import shown
 from ..harness.whatif import Gain, WhatIf
 from ..machine.chip import chip as chip_of
 
-LIMITS = ('All gains are modelled, one change at a time: two of them need not add up.\n'
-          '"at most" is a bound, not a kernel: of a removed flag that leaves a race, what another way to the same order could gain; of a ring with\n'
-          'one flag a slot, what one more turn of credit for every slot would gain. Removals marked clean are clean in this case: before one is\n'
-          'applied, tiletwin check has the other cases, tiletwin mutate the proof.')
+LIMITS = ('All gains are modelled, one change at a time: two of them need not add up. "at most" is a bound, not a kernel: of a removed flag that leaves a '
+          'race, what another way to the same order could gain; of a ring with one flag a slot, what a turn of credit for every slot could. '
+          'Removals and moves marked clean are clean in every quick case of the contract; `tiletwin mutate` has the proof.')
 
 
 def document(w: WhatIf) -> dict[str, Any]:
