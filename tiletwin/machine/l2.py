@@ -46,9 +46,10 @@ def residency(chip: Chip, tensors: Sequence[Tensor], distant: Mapping[str, float
             first = 0 if warm or t.fresh or t.written >= t.size else min(t.size, t.read)
             hits[t.name] = distant[t.name] if distant and t.name in distant else 1 - first / t.read
     missed = sum(t.read * (1 - hits[t.name]) for t in tensors if t.read)
-    written = sum(min(t.size, t.written) for t in tensors)
-    spilled = _spilled(chip, written)
-    back = spilled * written
+    # A tile written again before it has left L2 reaches HBM once.
+    distinct = sum(min(t.size, t.written) for t in tensors)
+    back = _spilled(chip, distinct) * distinct
+    spilled = back / sum(t.written for t in tensors) if back else 0.0
     # Two streams that compete for HBM get half of it each, or what the other leaves.
     slowed = [min(2.0, (missed + back) / own) if own else 1.0 for own in (missed, back)]
     return Residency(hits, spilled, *slowed)
