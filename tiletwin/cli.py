@@ -15,7 +15,7 @@ from typing import Sequence
 from .commands.common import CLEAN, FOUND, USAGE
 from .errors import EnvironmentError_, TileTwinError
 
-COMMANDS = ('run', 'check', 'compare', 'bench', 'diff', 'mutate', 'whatif', 'fidelity', 'lint', 'new', 'lower', 'emit', 'trace', 'doctor', 'list')
+COMMANDS = ('run', 'check', 'time', 'compare', 'bench', 'diff', 'mutate', 'whatif', 'fidelity', 'lint', 'new', 'lower', 'emit', 'trace', 'report', 'doctor', 'list')
 
 
 def command(name: str) -> ModuleType:

@@ -136,6 +136,11 @@ def _note(w: PassWarning) -> str:
     return w.message + (f' ({w.where})' if w.where else '')
 
 
+def moving_data() -> bool:
+    """Whether calls compute; TILETWIN_DATA=0 leaves times and findings only, and outputs unwritten."""
+    return os.environ.get('TILETWIN_DATA', '1') != '0'
+
+
 class JITKernel:
     """A compiled kernel. Calling it launches on the simulator; `launch_record` judges the last call."""
 
@@ -180,7 +185,7 @@ class JITKernel:
     def __call__(self, *args: Any, stream: int = -1):
         """Inputs in parameter order; one tensor, or a list of the outputs in the order of out_idx.
 
-        With meta tensors nothing is computed: the launch is timed and judged, and the outputs are meta tensors.
+        With meta tensors, or TILETWIN_DATA=0, nothing is computed: the launch is timed and judged, its outputs hold NaN or are meta tensors.
         """
         import torch
 
@@ -191,7 +196,7 @@ class JITKernel:
                 self.launch(bound, data=False)
             else:
                 bound = self.convention.bind(args, strict_shapes(), unchecked_calls())
-                self.launch(bound)
+                self.launch(bound, moving_data())
         return bound.results[0] if len(bound.results) == 1 else bound.results
 
     def time(self, *args: Any, **sizes: int | float) -> Launch:
@@ -207,7 +212,7 @@ class JITKernel:
             return self.launch(bind_shapes(self.convention, args, sizes, strict_shapes(), unchecked_calls()), data=False)
 
     def launch(self, bound: Bound, data: bool = True) -> Launch:
-        from .backends.simulator import clock, simulate
+        from .backends.simulator import clock, simulate, unwritten
 
         options = Options(chip=self.platform.lower(), target=self.target, sanitize=sanitizing(), data=data)
         if data:
@@ -216,6 +221,7 @@ class JITKernel:
             record = simulate(self.program, bound.tensors, bound.scalars, options, bound.poisoned)
         else:
             record = clock(self.program, bound.scalars, options.chip, options.target, options.sanitize, bound.poisoned)
+            unwritten(bound.tensors, bound.poisoned)
         behind = give_back(bound.short) if data else []
         extra = doubts(self.source) + tuple(written_behind(self.program, name, *bound.short[name]) for name in behind)
         if options.sanitize and self.profile == 'fork' and any(self.pass_configs.get(k) for k in KEYS):

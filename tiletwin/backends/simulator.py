@@ -67,7 +67,7 @@ class Simulator:
             left = poisoned if dirty or found.checker is None else poisoned - found.checker.blocks.covered
             prints = self.engine.run(tensors, left, threads=options.threads, repoison=dirty).prints
         elif found.fatal and not self.data_first:
-            _poison(tensors, poisoned)
+            unwritten(tensors, poisoned)
         if rewritten:
             found.findings = found.checker.findings(self.same_value(rewritten, tensors, before, poisoned))
         wall['data'] = wall.get('data', 0.0) + time.perf_counter() - start
@@ -85,7 +85,8 @@ class Simulator:
 
     def record(self, found: Analysis, prints: list[str], wall: dict[str, float]) -> Launch:
         return Launch(self.source, self.chip.name, self.target, found.blocks, found.streams, found.cycles, self.chip.microseconds(found.cycles),
-                      Verdict(found.findings), peak(self.program), found.gm_read, found.gm_written, found.traffic, found.flops, count_syncs(self.source), prints, wall)
+                      Verdict(found.findings), peak(self.program), found.gm_read, found.gm_written, found.traffic, found.flops, count_syncs(self.source), prints, wall,
+                      found.simulated)
 
     def written(self, tensors: dict) -> dict:
         """Copies of the tensors the program writes, as they are now."""
@@ -97,10 +98,12 @@ class Simulator:
         return {n for n in rewritten if torch.equal(before[n].view(torch.uint8), tensors[n].view(torch.uint8))}
 
 
-def _poison(tensors: dict, names: frozenset[str]) -> None:
-    """A launch that must not run leaves its outputs unmistakably unwritten."""
+def unwritten(tensors: dict, names: frozenset[str]) -> None:
+    """A launch that moves no data leaves its outputs unmistakably unwritten."""
     for name in names:
         t = tensors[name]
+        if t.is_meta:
+            continue
         if t.is_floating_point():
             t.fill_(float('nan'))
         else:

@@ -19,6 +19,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     how.add_argument('--strict', action='store_true', help='refuse what the real compiler lets pass, and fail on review findings')
     how.add_argument('--lenient', action='store_true', help='accept what the real compiler accepts, and report it (default)')
     parser.add_argument('--no-sanitize', action='store_true', help='numbers and modelled times only')
+    parser.add_argument('--no-data', action='store_true', help='modelled times and findings only: kernels compute nothing, outputs hold NaN')
     parser.add_argument('--report', metavar='FILE', help='write the findings and the kernels as one HTML page')
     parser.add_argument('--traceback', action='store_true', help='errors with every frame, also those of the simulator')
     parser.add_argument('-m', dest='module', metavar='MODULE', help='run a module, such as pytest, instead of a file')
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         from ..machine.chip import chip
 
         args.arch = chip(args.arch).name
-    setting = Setting(args.arch, args.target, args.strict, not args.no_sanitize, args.traceback)
+    setting = Setting(args.arch, args.target, args.strict, not args.no_sanitize, args.traceback, not args.no_data)
     session = run_session(setting, script, module, rest if module else rest[1:])
     status = session.exit_status(args.strict)
     sys.stdout.flush()

@@ -27,6 +27,7 @@ class Setting:
     strict: bool = False
     sanitize: bool = True
     traceback: bool = False
+    data: bool = True  # off: times and findings only, outputs are left unwritten
 
 
 @dataclass
@@ -81,7 +82,8 @@ class Session:
 def environment(setting: Setting) -> dict[str, str]:
     """Choices that reach kernels wherever they are compiled."""
     found = {'TILETWIN_LENIENT': '0' if setting.strict else '1',
-             'TILETWIN_SANITIZE': '1' if setting.sanitize else '0'}
+             'TILETWIN_SANITIZE': '1' if setting.sanitize else '0',
+             'TILETWIN_DATA': '1' if setting.data else '0'}
     if setting.arch:
         found['TL_PLATFORM'] = setting.arch.upper()
     if setting.target:

@@ -124,6 +124,7 @@ class Launch:
     syncs: dict[str, int] = field(default_factory=dict)  # kind -> count over the Program text
     prints: list[str] = field(default_factory=list)  # T.printf / T.dump_tensor output
     wall: dict[str, float] = field(default_factory=dict)  # seconds spent per stage of the simulator
+    simulated: int = 0  # of the events of the streams; the rest repeats them and was skipped
     notes: tuple[str, ...] = ()  # what the passes had to say about the kernel
     lowering: Any = None  # passes.pipeline.Lowering of the kernel, to look at its passes again
 
