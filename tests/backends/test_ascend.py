@@ -343,3 +343,13 @@ def test_bench_without_the_fork_says_what_is_missing(tmp_path):
 def test_commands_that_simulate_are_refused_where_the_fork_is_installed(cann, command):
     done = python('-m', 'tiletwin', *command, env=environment(cann))
     assert done.returncode == 2 and 'needs the simulator' in done.stderr and 'the Ascend fork' in done.stderr and done.stdout == ''
+
+
+def test_tests_of_the_device_are_skipped_with_the_reason_and_would_fail_on_wrong_numbers(cann):
+    command = ('-m', 'pytest', '-q', '-p', 'no:cacheprovider', 'tests/npu', '-k', 'softmax-expert or measurement')
+    env = environment()
+    env['PYTHONPATH'] = str(ROOT)
+    done = python(*command, env=env)
+    assert done.returncode == 0 and '3 skipped' in done.stdout and 'no NPU to run on: the installed tilelang is the mainline package' in done.stdout
+    done = python(*command, env=environment(cann))
+    assert done.returncode == 1 and '2 failed, 1 passed' in done.stdout and 'nan, expected' in done.stdout

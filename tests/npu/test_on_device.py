@@ -31,9 +31,10 @@ def test_numbers_of_every_quick_case(op, mode, device):
     chip = device.chip(None)
     for case in quick(op, mode, chip):
         inputs = op.variant.make_inputs(case)
-        found = op(*to_device(inputs), mode=mode, **op.attributes_in(case, mode))
+        there = to_device(inputs)
+        found = op(*there, mode=mode, **op.attributes_in(case, mode))
         outputs = tuple(x.cpu() for x in (found if isinstance(found, tuple) else (found,)))
-        _, wrong = op.judge(case, inputs, inputs, outputs)
+        _, wrong = op.judge(case, inputs, tuple(x.cpu() for x in there), outputs)
         assert not wrong, f'{case.name}: {wrong}'
 
 
