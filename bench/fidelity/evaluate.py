@@ -21,6 +21,7 @@ class Timing:
     """Modelled microseconds of a row."""
 
     us: float
+    launch_us: float  # of `us`, what the launch costs beside the work of the cores
     busy: Mapping[str, float]  # table column -> mean over the cores in use
     limit: str  # the busiest pipe, or 'launch'
 
@@ -52,7 +53,7 @@ def time(row: Row, found: Modelled, chip: Chip | None = None) -> Timing:
     total, busy = 0.0, dict.fromkeys(COLUMN_PIPES, 0.0)
     launched = 0.0
     for kernel in kernels(row, found):
-        analysis = _analysis(kernel, chip, found.scalars, row.warm)
+        analysis = _analysis(kernel, chip, found, row.warm)
         launch = launch_cycles(row, chip, analysis.launch_kind)
         inside = analysis.cycles - chip_launch(chip, analysis.launch_kind)
         if found.clock == 'block':
@@ -62,7 +63,7 @@ def time(row: Row, found: Modelled, chip: Chip | None = None) -> Timing:
         for column, us in _busy(analysis, chip).items():
             busy[column] += us
     busiest = max(busy, key=lambda c: busy[c])
-    return Timing(total, busy, busiest if busy[busiest] >= launched else 'launch')
+    return Timing(total, launched, busy, busiest if busy[busiest] >= launched else 'launch')
 
 
 def launch_cycles(row: Row, chip: Chip, kind: str) -> float:
@@ -74,14 +75,14 @@ def chip_launch(chip: Chip, kind: str) -> float:
     return chip.constants[f'launch.{kind}']
 
 
-def _analysis(kernel: Any, chip: Chip, scalars: Mapping[str, int], warm: bool) -> Any:
+def _analysis(kernel: Any, chip: Chip, found: Modelled, warm: bool) -> Any:
     from tiletwin.backends.analysis import Analyser
     from tiletwin.backends.shapes import bind_shapes
     from tiletwin.passes.hoist_loads import hoist_loads
 
-    bound = bind_shapes(kernel.convention, (), scalars)
+    bound = bind_shapes(kernel.convention, (), found.scalars)
     automatic = frozenset(kernel.program.attrs.get('auto_gm', ()))
-    return Analyser(hoist_loads(kernel.program), chip, kernel.target, bound.scalars, False, warm).run(bound.poisoned | automatic)
+    return Analyser(hoist_loads(kernel.program), chip, kernel.target, bound.scalars, False, warm, bypass=found.bypass).run(bound.poisoned | automatic)
 
 
 def _busy(analysis: Any, chip: Chip) -> dict[str, float]:

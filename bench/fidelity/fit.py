@@ -65,15 +65,21 @@ def _with(chip: Chip, key: str, factor: float) -> Chip:
 
 
 def slopes(o: Outcome) -> Slopes:
-    """Finite differences of a row's modelled time; constants the model never asks for have none."""
+    """Finite differences of a row's modelled time; constants the model never asks for have none. A row that names a smaller one lends the
+    slopes of its work from there and weighs them against its own launch."""
     row: Row = o.row
-    found, asked = evaluate.classify(row), _Asked(row.chip.constants)
-    base = evaluate.time(row, found, dataclasses.replace(row.chip, constants=asked))
+    found = evaluate.classify(row)
+    like: Row = found.like or row
+    model, asked = evaluate.classify(like), _Asked(like.chip.constants)
+    base = evaluate.time(like, model, dataclasses.replace(like.chip, constants=asked))
+    # Microseconds of launch in the row itself, from the constants alone.
+    launch = base.launch_us
     total: dict[str, float] = {}
     busy: dict[str, dict[str, float]] = {p: {} for p in o.busy or {}}
     for key in sorted(asked.used & {*free(row.arch), 'cube.fractal', 'launch.cube', 'launch.vector', 'launch.mix'}):
-        moved = evaluate.time(row, found, _with(row.chip, key, math.exp(STEP)))
-        total[key] = math.log(moved.us / base.us) / STEP
+        moved = evaluate.time(like, model, _with(like.chip, key, math.exp(STEP)))
+        work = (moved.us - moved.launch_us) / (base.us - base.launch_us)
+        total[key] = math.log((work * (o.us - launch) + moved.launch_us) / o.us) / STEP
         for p in busy:
             busy[p][key] = math.log(moved.busy[p] / base.busy[p]) / STEP if moved.busy[p] and base.busy[p] else 0.0
     return Slopes(total, busy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from .add import add, add_one_core
 from .data_copy import to_l1, to_ub
@@ -32,7 +33,8 @@ def data_copy_row(row: Row) -> Modelled | Skip:
     parts = re.search(r'N/(\d+) slices(?: x(\d+))?', row.kernel)
     slices, times = (int(parts[1]), int(parts[2] or 1)) if parts else (1, 1)
     text = f'tiles of {rows}x{cols}' + (f', {slices} slices read {times} times' if parts else '') + ('' if tile else '; tile not stated')
-    return Modelled(lambda: to(M, N, rows, cols, blocks, slices, times), text)
+    like = replace(row, shape=f'{M // 8}x{N}') if M * N // (rows * cols * blocks) > 20000 else None
+    return Modelled(lambda: to(M, N, rows, cols, blocks, slices, times), text, like=like)
 
 
 @models('elementwise')
@@ -46,6 +48,9 @@ def add_row(row: Row) -> Modelled | Skip:
         return Skip('the tile is not stated')
     size, cores = int(tile[1]), row.core_counts[0]
     if cores == 1:
-        return Modelled(lambda: add_one_core(total, size), f'one buffer per operand of {size} elements')
+        like = replace(row, shape=f'{shape[0] // 16}x{shape[1]}') if total // size > 4096 else None
+        return Modelled(lambda: add_one_core(total, size), f'one buffer per operand of {size} elements', like=like)
     slots = 2 if re.search(r'C[4-9]|double buffer|bank', row.kernel) else 1
-    return Modelled(lambda: add(total, size, slots, cores // 2), f'{slots} set{"s" * (slots > 1)} of buffers of {size} elements')
+    past = frozenset('XY') if re.search(r'C[4-9]|bypass', row.kernel) else frozenset()
+    return Modelled(lambda: add(total, size, slots, cores // 2), f'{slots} set{"s" * (slots > 1)} of buffers of {size} elements'
+                    + (', operands read past L2' if past else ''), bypass=past)

@@ -15,6 +15,7 @@ A module of this folder listed in `MODULES` says how rows of some categories are
 * `kind`: 'scored' when the published schedule is known and the kernel has it; 'bound' when it is ours (a good expert kernel).
 * `clock`: what the published time covers. 'task' is a whole launch, 'kernel' a time taken inside the kernel (no launch cost),
   'block' the mean time of one block.
+* `like` is a row with a smaller shape, for rows whose simulation takes seconds: the fit asks for many times of one row.
 * `unlike` names pipe columns that are not comparable; say why in a comment beside it.
 * `Skip` gives the reason why a row has no model; it is printed in the table, so state a fact.
 
@@ -30,7 +31,7 @@ from typing import Any, Callable
 from .rows import Row
 
 # Modules of this folder whose import registers models.
-MODULES: tuple[str, ...] = ('gemm_rows', 'memory_rows', 'attention', 'elementwise', 'maximum', 'norms', 'quant', 'fused_norm', 'gated')
+MODULES: tuple[str, ...] = ('gemm_rows', 'memory_rows', 'attention', 'elementwise', 'maximum', 'norms', 'quant', 'fused_norm', 'gated', 'softmax')
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Modelled:
     kind: str = 'scored'  # or 'bound'
     clock: str = 'task'  # or 'kernel', 'block'
     scalars: dict[str, int] = field(default_factory=dict)  # of symbolic sizes
+    bypass: frozenset[str] = frozenset()  # tensors the published kernel reads past L2, by a cache hint the dialect does not have
+    like: Row | None = None  # a smaller row of the same schedule; finite differences are taken on it
     unlike: tuple[str, ...] = ()  # pipe columns that publish something else than the busy time of the modelled schedule
 
 
