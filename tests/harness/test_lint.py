@@ -212,7 +212,7 @@ def test_rules_that_name_an_operator_hold_for_it_alone():
 
 
 def test_programs_are_held_to_their_constants():
-    """C0.25, C0.40, C0.44, C4.24, C4.43, C4.44, C4.45"""
+    """C0.10, C0.25, C0.40, C0.43, C0.44, C4.24, C4.43, C4.44, C4.45"""
     from types import SimpleNamespace
 
     from tiletwin.harness.lint import programs
@@ -249,6 +249,14 @@ def test_programs_are_held_to_their_constants():
     assert found(program(buffers=(buffer('c', 'L0C', 16, 16),))) == set()
     auto = program(buffers=(buffer('workspace_1', 'GM', 4, 4),))
     assert found(auto, 'developer') == {'C4.43'} and found(auto, 'developer', cover='reverse_edge') == set()
+    slots = [buffer(name, space, 2, 16, 16, dtype='float16') for name, space in (('x', 'L0A'), ('y', 'L0B'))] + [buffer('z', 'L0C', 16, 16)]
+    for other, rule in ((Var('i', 'int32'), set()), (Var('j', 'int32'), {'C0.10'})):
+        operands = [Region(n, (e, Const(0), Const(0)), (Const(1), Const(16), Const(16))) for n, e in (('x', Var('i', 'int32')), ('y', other))]
+        assert found(program(Instr('mma', (*operands, whole('z', 16, 16), Const(True, 'bool'))), buffers=slots)) == rule
+    for narrow, rule in ((8, set()), (1, {'C0.43'}), (16, {'C0.43'})):
+        spread = [buffer('wide', 'UB', 8, 64), buffer('f', 'UB', 8, narrow)]
+        scale = Instr('row_expand_mul_experiment', (whole('wide', 8, 64), whole('wide', 8, 64), whole('f', 8, narrow)))
+        assert found(program(scale, buffers=spread)) == rule
     for rows, rule in ((7, {'C4.45'}), (8, set())):
         source = program(buffers=(buffer('u', 'SHARED', rows, 16),), form='threads2')
         assert found(program(buffers=(buffer('u', 'UB', 4, 16),), form='threads2'), 'developer', source) == rule

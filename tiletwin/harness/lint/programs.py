@@ -12,6 +12,7 @@ from .finding import Lint
 
 EVENTS, CROSS_FLAGS = 8, 16
 FRACTAL = 16
+BLOCK = 32  # bytes
 ATTENTION = ('flash_attn', 'paged_attn', 'sparse_flash_attn', 'mha_ifa', 'mla_decode', 'attn_bwd')
 
 
@@ -43,6 +44,16 @@ def check(program: Program, source: Program, mode: str, chips: tuple[str, ...], 
             if kind != 'float32':
                 yield lint('C0.25', s.span, f'a row sum of {kind}', 'the normaliser is the sum of the float probabilities, before any cast',
                            'T.reduce_sum of the float tile; cast only what is multiplied with V')
+        if s.op == 'mma' and mode == 'expert':
+            first, second = (E.text(r.starts[0]) if len(r.starts) > 2 else '' for r in s.args[:2])
+            if first and second and first != second:
+                yield lint('C0.10', s.span, f'operands in the slots {first} and {second}', 'a pair of operands is loaded, used and freed together',
+                           'one counter for both')
+        if s.op.startswith('row_expand_') and len(s.args) > 2 and isinstance(s.args[2], Region):
+            factor = buffers[s.args[2].buffer]
+            if E.int_value(factor.shape[-1]) != BLOCK // factor.es:
+                yield lint('C0.43', s.span, f'the row factors in {factor.name} lie {E.text(factor.shape[-1])} times over',
+                           'a factor is read as one block of 32 bytes per row', f'a tile [rows, {BLOCK // factor.es}] from T.tile.brcb_experiment')
         if s.op == 'copy' and mode == 'expert' and 'a2' in chips and within_ub(program, s):
             extents = [E.int_value(e) for e in s.args[1].extents]
             if extents[-1] == 1 and len(extents) > 1 and any((n or 2) > 1 for n in extents[:-1]):
