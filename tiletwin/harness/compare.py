@@ -127,7 +127,8 @@ class Request:
     workers: int = 1  # processes
 
 
-def compare(operator: Any, case: Any, chip: str, modes: Sequence[str] = MODES) -> Comparison:
+def compare(operator: Any, case: Any, chip: str, modes: Sequence[str] = MODES, keep: dict[str, CaseResult] | None = None) -> Comparison:
+    """`keep` receives what each mode that ran left behind, its launches among it."""
     results, outputs = [], {}
     for mode in modes:
         if mode not in operator.modes:
@@ -147,6 +148,8 @@ def compare(operator: Any, case: Any, chip: str, modes: Sequence[str] = MODES) -
             continue
         outputs[mode] = ran.outputs
         results.append(_judged(mode, ran))
+        if keep is not None:
+            keep[mode] = ran
     variant = operator.variant
     return Comparison(operator.name, case.name, case.purpose, chip, tuple(results), _twins(variant.twins, outputs), tuple(variant.reviews),
                       variant.waivers)

@@ -75,13 +75,18 @@ def cross_flags(program: Program) -> set[str]:
             for a in s.args if not isinstance(a, str)}
 
 
-def source_lines(program: Program) -> int:
-    """Lines with code in the functions that hold the program's statements."""
+def source_functions(program: Program) -> dict[str, list[frozenset[int]]]:
+    """By file the lines of the functions that hold the program's statements, in the order of the file."""
     places: dict[str, set[int]] = {}
     for span in (program.span, *(getattr(s, 'span', None) for s in walk(program.body))):
         if span is not None:
             places.setdefault(span.file, set()).add(span.line)
-    return sum(len(_code_lines(file) & set().union(*(code for code in _functions(file) if code & at))) for file, at in places.items())
+    return {file: sorted((code for code in _functions(file) if code & at), key=min) for file, at in places.items()}
+
+
+def source_lines(program: Program) -> int:
+    """Lines with code in the functions that hold the program's statements."""
+    return sum(len(_code_lines(file) & set().union(*functions)) for file, functions in source_functions(program).items())
 
 
 @functools.cache

@@ -70,7 +70,8 @@ class _Block:
         ends = [s.end + s.latency for s in self.slices if s.kind == 'op']
         self.last = max((i for i, s in enumerate(self.slices) if s.kind == 'op'), key=lambda i: self.slices[i].end, default=None) if ends else None
         # The scalar unit of a core: when it stands still itself.
-        self.holds = {core: [self.slices[i] for i in found if self.slices[i].kind != 'op'] for (core, pipe), found in self.pipes.items() if pipe == 'S'}
+        units = {core: found for (core, pipe), found in self.pipes.items() if pipe == 'S'}
+        self.holds = {core: [self.slices[i] for i in found if self.slices[i].kind != 'op'] for core, found in units.items()}
         self.hold_ends = {core: [s.end for s in found] for core, found in self.holds.items()}
 
     def match(self, waits: list[int], arrows: list) -> None:

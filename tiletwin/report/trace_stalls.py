@@ -30,7 +30,8 @@ def stall_slices(found: Stalls, pids: Mapping[str, int], us: Callable[[float], f
     for (core, pipe), own in found.items():
         for x in own:
             name = 'next' if x.why in ('issue', 'sync') else 'flag'
-            args = {'cycles': round(x.cycles, 3), name: x.name, 'waits at': place(x.at), 'ends at' if x.why == 'done' else 'set at': place(x.by), 'behind it': x.source}
+            args = {'cycles': round(x.cycles, 3), name: x.name, 'waits at': place(x.at), 'ends at' if x.why == 'done' else 'set at': place(x.by),
+                    'behind it': x.source}
             start = us(x.start)
             out.append({'ph': 'X', 'name': WHYS[x.why], 'cat': 'stall', 'pid': pids[core], 'tid': _TID[pipe], 'ts': start,
                         'dur': round(us(x.end) - start, 6), 'args': {k: v for k, v in args.items() if v != ''}})
