@@ -8,22 +8,23 @@ from tiletwin.harness.same_order import Bound, Order, lost, needs
 from tiletwin.ir import expr as E
 from tiletwin.machine.chip import chip as chip_of
 
-TRIPS, SLOTS = 6, 2
+TRIPS = 6
 
 
 class Stream:
     """Tiles through a ring: MTE2 fills, V works into a second buffer, MTE3 stores; one idle buffer beside them."""
 
-    def __init__(self):
-        k = self.k = Kernel()
-        self.X, self.Y = k.alloc('X', 'GM', (TRIPS, 16, 64), 'float32'), k.alloc('Y', 'GM', (TRIPS, 16, 64), 'float32')
-        self.x = k.alloc('x', 'UB', (SLOTS, 16, 64), 'float32')
-        self.y, self.z = k.alloc('y', 'UB', (16, 64), 'float32'), k.alloc('z', 'UB', (16, 64), 'float32')
+    def __init__(self, slots=2, rows=16, stored=None):
+        k, self.slots, self.rows, self.stored = Kernel(), slots, rows, stored or rows
+        self.k = k
+        self.X, self.Y = k.alloc('X', 'GM', (TRIPS, rows, 64), 'float32'), k.alloc('Y', 'GM', (TRIPS, rows, 64), 'float32')
+        self.x = k.alloc('x', 'UB', (slots, rows, 64), 'float32')
+        self.y, self.z = k.alloc('y', 'UB', (rows, 64), 'float32'), k.alloc('z', 'UB', (16, 64), 'float32')
 
     def program(self):
         k, t = self.k, E.Var('t')
-        slot = E.fold(E.Bin('%', t, E.Const(SLOTS)))
-        tile = at(self.x, (slot, 0, 0), (1, 16, 64))
+        slot = E.Bin('%', t, E.Const(self.slots)) if self.slots > 1 else E.Const(0)
+        tile, row = at(self.x, (slot, 0, 0), (1, self.rows, 64)), (1, self.rows, 64)
         self.lines = {}
 
         def named(name, s):
@@ -31,14 +32,14 @@ class Stream:
             return s
 
         body = [
-            named('take slot', k.wait('V', 'MTE2', slot)), k.copy(at(self.X, (t, 0, 0), (1, 16, 64)), tile), named('filled', k.set('MTE2', 'V', slot)),
+            named('take slot', k.wait('V', 'MTE2', slot)), k.copy(at(self.X, (t, 0, 0), row), tile), named('filled', k.set('MTE2', 'V', slot)),
             named('await filled', k.wait('MTE2', 'V', slot)), named('await stored', k.wait('MTE3', 'V')), k.instr('exp', self.y, tile),
             named('give slot', k.set('V', 'MTE2', slot)), named('idle barrier', k.barrier('V')), k.instr('fill', self.z, 0.0),
-            named('worked', k.set('V', 'MTE3')), named('await worked', k.wait('V', 'MTE3')), k.copy(self.y, at(self.Y, (t, 0, 0), (1, 16, 64))),
+            named('worked', k.set('V', 'MTE3')), named('await worked', k.wait('V', 'MTE3')), k.copy(at(self.y, (0, 0), (self.stored, 64)), at(self.Y, (t, 0, 0), (1, self.stored, 64))),
             named('stored', k.set('MTE3', 'V')),
         ]
-        first = [k.set('V', 'MTE2', 0), k.set('V', 'MTE2', 1), k.set('MTE3', 'V')]
-        last = [k.wait('V', 'MTE2', 0), k.wait('V', 'MTE2', 1), k.wait('MTE3', 'V')]
+        first = [*(k.set('V', 'MTE2', i) for i in range(self.slots)), k.set('MTE3', 'V')]
+        last = [*(k.wait('V', 'MTE2', i) for i in range(self.slots)), k.wait('MTE3', 'V')]
         return placed(k.program(vector=[*first, k.loop('t', TRIPS, *body), *last]))
 
 

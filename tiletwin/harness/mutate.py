@@ -2,7 +2,7 @@
 
 A mutant is caught when the verifier refuses it, when a checker says something about it that it does not say about the original, or,
 where counts and not order changed, when its numbers leave the policy of the operator. Otherwise it has to be proven redundant in every
-quick case of the contract: `same_order` shows that it orders every two conflicting accesses as the original does. A ring with a slot
+quick case the score names: `same_order` shows that it orders every two conflicting accesses as the original does. A ring with a slot
 fewer is another program; it is redundant when nothing races on the fewer slots and the outputs are the same bit by bit.
 What is neither caught nor proven has survived.
 """
@@ -36,6 +36,7 @@ CAUGHT, REDUNDANT, SURVIVED = 'caught', 'redundant', 'survived'
 QUEUES = 'every pipe executes the same queue'
 ORDER = 'every two accesses to the same bytes keep their order'
 LEFT = 'every two accesses to the same bytes keep their order; a cross flag stays set when the kernel ends'
+AGAIN = 'a barrier behind a barrier orders nothing more'
 SLOTS = 'no race on fewer slots, and the same outputs bit by bit'
 DATA = ('ring', 'init')  # changes that may leave the order alone and the numbers wrong
 
@@ -196,6 +197,8 @@ def fate(found: Sequence[Setting], key: tuple) -> Outcome:
     def outcome(fate: str, by: str, case: str = '') -> Outcome:
         return Outcome(mutant.name, mutant.change, *where, fate, by, case)
 
+    if mutant.change == 'duplicate' and mutant.kind == 'pipe_barrier':
+        return outcome(REDUNDANT, AGAIN)
     if mutant.change.startswith('move') and all(_same_queues(s, m) for s, m in present):
         return outcome(REDUNDANT, QUEUES)
     # The first case catches nearly all. A proof costs less than a search through the other cases, and where it fails it says where to look.
@@ -230,7 +233,7 @@ def notices(s: Setting, m: Mutant) -> str:
     try:
         program = verify(m.program, 'the mutation', s.target)
         if m.change not in DATA or s.reads is None:
-            by = _new(s, s.findings(program))
+            by = _new(s.findings(program), s.known)
             if by or m.change not in DATA:
                 return by
         found, tensors = s.run(program)
@@ -238,11 +241,11 @@ def notices(s: Setting, m: Mutant) -> str:
         return 'verifier'
     except TileTwinError as refusal:
         return f'refused: {refusal.what}'
-    return _new(s, found) or ('numbers' if s.wrong(tensors) else '')
+    return _new(found, s.known_with_data) or ('numbers' if s.wrong(tensors) else '')
 
 
-def _new(s: Setting, findings: Sequence[Finding]) -> str:
-    return next((f.tool for f in findings if f.id not in s.known), '')
+def _new(findings: Sequence[Finding], known: frozenset[str]) -> str:
+    return next((f.tool for f in findings if f.id not in known), '')
 
 
 def differs(s: Setting, m: Mutant) -> tuple[str, bool]:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from .registry import Operator
 
 
+LARGE = 5000  # instructions as the pipes see them, those of the scalar unit once a pipe
+
+
 @dataclass
 class Setting:
     """One launch. What it needs of the original is worked out when first asked for."""
@@ -73,8 +76,17 @@ class Setting:
         return launch.verdict.findings, tensors
 
     @functools.cached_property
+    def _ran(self) -> tuple[tuple[Finding, ...], dict[str, torch.Tensor]]:
+        return self.run(self.program)
+
+    @property
     def outputs(self) -> dict[str, torch.Tensor]:
-        return self.run(self.program)[1]
+        return self._ran[1]
+
+    @property
+    def known_with_data(self) -> frozenset[str]:
+        """Data tells more: writes that collide may store one value."""
+        return frozenset(f.id for f in self._ran[0])
 
     @functools.cached_property
     def mutants(self) -> dict[tuple, Mutant]:
@@ -99,9 +111,10 @@ class Setting:
 
 
 def settings(operator: 'Operator', mode: str, chip: str) -> list[Setting]:
-    """The quick cases of an operator on one chip: first one that fills the rings, then by size."""
+    """The quick cases of an operator on one chip: those that fill the rings first, then by size; without large ones, which only repeat the small."""
     cases = [c for c in operator.cases_in(mode) if not c.slow and (not c.chips or chip in c.chips)]
-    return ordered([setting_of(operator, case, mode, chip) for case in cases])
+    found = ordered([setting_of(operator, case, mode, chip) for case in cases])
+    return [s for s in found if s.first or s.size <= LARGE] or found[:1]
 
 
 def ordered(found: list[Setting]) -> list[Setting]:

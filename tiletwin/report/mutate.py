@@ -56,5 +56,5 @@ def _print_list(console: Console, title: str, these: Sequence[Outcome]) -> None:
 def summary(found: Sequence[Score]) -> str:
     total, left = sum(s.total for s in found), sum(s.survivors for s in found)
     text = f'{total} mutants of {len(found)} kernel{"" if len(found) == 1 else "s"}: {sum(s.caught for s in found)} caught, ' \
-           f'{sum(s.redundant for s in found)} proven redundant in every quick case, '
+           f'{sum(s.redundant for s in found)} proven redundant, '
     return text + (f'{left} SURVIVED' if left else 'none survived')
