@@ -11,11 +11,12 @@ from ...harness.stalls import WHYS
 from ...machine.chip import chip as chip_of
 from ...sim.result import Launch
 from ..compare import claims, details, twins_text
-from ..findings import ordered, render as finding_text
+from ..findings import ordered
 from ..limits import help_text, roof_text, share
 from . import asset, render
 from .answers import answers, verdict
 from .colours import MODES, STALL, WORK
+from .findings import markup
 from .memory import memories
 from .roofline import roofline
 from .source import listings
@@ -34,7 +35,7 @@ class Beside:
 
 def _finding(c: Comparison, m: ModeResult) -> list[dict[str, Any]]:
     left = {f.id for f in c.unaccepted(m)}
-    return [{'severity': f.severity, 'text': finding_text(f).plain, 'accepted': f.id not in left} for f in ordered(m.verdict.findings)]
+    return [{'html': markup(f), 'accepted': f.id not in left} for f in ordered(m.verdict.findings)]
 
 
 def _pipes(m: ModeResult) -> list[dict[str, Any]]:

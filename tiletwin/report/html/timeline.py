@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...harness.stalls import places
 from ...machine.chip import chip as chip_of
 from ...sim.result import CORES, Launch, Slice, Timeline
 from ..findings import show_path
@@ -52,7 +51,7 @@ def steady(timeline: Timeline, limit: int = LIMIT) -> tuple[float, float]:
 
 
 def tracks(timeline: Timeline) -> list[tuple[str, str]]:
-    have = set(places(timeline)) & {(s.core, s.pipe) for s in timeline.slices}
+    have = {(s.core, s.pipe) for s in timeline.slices}
     return [(core, pipe) for core in CORES for pipe in _ORDER if (core, pipe) in have]
 
 
