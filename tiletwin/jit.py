@@ -12,23 +12,21 @@ from typing import Any, Callable, Iterator
 from .backends.calls import Bound, Convention, KernelParam, give_back
 from .backends.choose import backend
 from .backends.doubts import doubts, written_behind
-from .errors import DialectError, DialectTypeError, EnvironmentError_, KernelWarning, TileTwinError, UnsupportedError
+from .errors import DialectError, DialectTypeError, KernelWarning, TileTwinError, UnsupportedError
 from .ir.nodes import Program
 from .backends.gaps import blame, changed_meaning
 from .backends.pass_config_keys import PassConfigKey
 from .backends.profiler import Profiler, TensorSupplyType
 from .backends.protocol import CompileOptions
+from .backends.settings import configs_of, determine_platform, moving_data, profile_of, sanitizing, strict_shapes, target_of, unchecked_calls
 from .backends.shapes import bind_shapes, only_shapes
-from .passes.context import KEYS, PROFILES, PassWarning
+from .passes.context import KEYS, PassWarning
 from .sanitize.findings import Verdict
 from .sim.options import Options
 from .sim.result import Launch
 
 __all__ = ['JITKernel', 'KernelParam', 'PassConfigKey', 'Profiler', 'TensorSupplyType', 'compile', 'determine_platform', 'jit', 'observe',
            'on_launch']
-
-TARGETS = {'auto': 'ascendc', 'ascendc': 'ascendc', 'pto': 'pto'}
-PLATFORMS = ('A2', 'A3', 'A5')
 
 # Called with every Launch of every kernel, in order of registration.
 on_launch: list[Callable[[Launch], None]] = []
@@ -56,74 +54,6 @@ def observe_calls(callback: Callable[['JITKernel', Bound], None]) -> Iterator[No
         on_call.remove(callback)
 
 
-def determine_platform(platform: str = 'auto') -> str:
-    """The chip: the argument, TL_PLATFORM, TILETWIN_ARCH, or A3."""
-    source = 'platform'
-    if str(platform).lower() == 'auto':
-        for source in ('TL_PLATFORM', 'TILETWIN_ARCH'):
-            if os.environ.get(source):
-                platform = os.environ[source]
-                break
-        else:
-            return 'A3'
-    found = str(platform).upper()
-    if found not in PLATFORMS:
-        raise EnvironmentError_(f'{source}={platform!r} is no known chip', why='the machine room describes ' + ', '.join(PLATFORMS),
-                                instead='A2, A3 or A5')
-    return found
-
-
-def _target(target: str) -> str:
-    """The code generator: the argument, TILETWIN_TARGET, or AscendC."""
-    if target == 'auto':
-        target = os.environ.get('TILETWIN_TARGET') or 'auto'
-    found = TARGETS.get(target) if isinstance(target, str) else None
-    if found is None:
-        raise DialectError(f'Target {target} is not supported', why='kernels are generated as AscendC or PTO source',
-                           instead='"auto", "ascendc" or "pto"')
-    return found
-
-
-def _configs(pass_configs: dict | None) -> dict[str, Any]:
-    from pass_configs.resolve import resolve
-
-    if pass_configs is not None and not isinstance(pass_configs, dict):
-        raise DialectTypeError(f'pass_configs is {pass_configs!r}', why='it maps config names to values', instead='{"tl.ascend_auto_sync": True}')
-    known = {k.value for k in PassConfigKey}
-    found: dict[str, Any] = {}
-    for key, value in (pass_configs or {}).items():
-        name = key.value if isinstance(key, PassConfigKey) else key
-        if name not in known:
-            raise DialectError(f'Invalid config option {name!r}', why='the compiler knows no pass of this name',
-                               instead='one of ' + ', '.join(sorted(known)))
-        found[name] = value
-    resolve(pass_configs)
-    return found
-
-
-def _profile() -> str:
-    """Whose passes: those of the real compiler ('fork'), or of one that inserts what correctness needs ('sound')."""
-    found = os.environ.get('TILETWIN_PROFILE', 'fork')
-    if found not in PROFILES:
-        raise EnvironmentError_(f'TILETWIN_PROFILE={found!r} is no profile of the passes', instead=' or '.join(PROFILES))
-    return found
-
-
-def strict_shapes() -> bool:
-    """Whether a GM tensor must have exactly the declared shape; TILETWIN_STRICT_SHAPES=0 accepts larger ones."""
-    return os.environ.get('TILETWIN_STRICT_SHAPES', '1') != '0'
-
-
-def unchecked_calls() -> bool:
-    """Whether calls are taken as the runtime takes them: shapes are not compared, surplus arguments are ignored."""
-    return os.environ.get('TILETWIN_LENIENT', '0') == '1'
-
-
-def sanitizing() -> bool:
-    """Whether launches are checked; TILETWIN_SANITIZE=0 leaves numbers and times only."""
-    return os.environ.get('TILETWIN_SANITIZE', '1') != '0'
-
-
 def _frames_inside() -> int:
     """Frames of this package above the caller's: a warning belongs to the line that asked for the kernel."""
     frame, count = sys._getframe(1), 0
@@ -136,11 +66,6 @@ def _note(w: PassWarning) -> str:
     return w.message + (f' ({w.where})' if w.where else '')
 
 
-def moving_data() -> bool:
-    """Whether calls compute; TILETWIN_DATA=0 leaves times and findings only, and outputs unwritten."""
-    return os.environ.get('TILETWIN_DATA', '1') != '0'
-
-
 class JITKernel:
     """A compiled kernel. Calling it launches on the simulator; `launch_record` judges the last call."""
 
@@ -149,10 +74,10 @@ class JITKernel:
                  verbose: bool = False):
         from .language.entry import program_of
 
-        self.target, self.platform = _target(target), determine_platform(platform)
-        self.pass_configs = _configs(pass_configs)
+        self.target, self.platform = target_of(target), determine_platform(platform)
+        self.pass_configs = configs_of(pass_configs)
         self.prim_func = func
-        self.profile = _profile()
+        self.profile = profile_of()
         self.source = source = program_of(func)
         # A wrong index is reported before anything a pass has to say.
         Convention(source, out_idx, workspace_idx)
@@ -313,7 +238,7 @@ class _Factory:
         kwargs = {**kwargs, **tuned}
         # 1, 1.0 and True are equal to Python but make different kernels.
         typed = (tuple((type(a), a) for a in args), tuple((k, type(v), v) for k, v in sorted(kwargs.items())))
-        key = (typed, determine_platform(self.options.platform), _target(self.options.target))
+        key = (typed, determine_platform(self.options.platform), target_of(self.options.target))
         try:
             found = self.kernels.get(key)
         except TypeError:
@@ -356,8 +281,8 @@ def jit(func: Callable | None = None, *, out_idx: Any = None, workspace_idx: Any
         execution_backend: str = 'cython', verbose: bool = False, pass_configs: dict | None = None, debug_root_path: str | None = None):
     """Decorator of a factory that returns a prim_func, for the backend in force."""
     options = CompileOptions(out_idx, workspace_idx, target, target_host, platform, execution_backend, verbose, pass_configs, debug_root_path)
-    _target(target)
-    _configs(pass_configs)
+    target_of(target)
+    configs_of(pass_configs)
     if _is_prim_func(func):
         raise DialectError('jit on a prim_func', why='it decorates the factory, which returns the prim_func', instead='tiletwin.compile(prim_func)')
     if func is not None and not callable(func):

@@ -46,9 +46,9 @@ def cdiv(a: int, b: int) -> int:
 
 
 def determine_target(target: str = 'auto', return_object: bool = False) -> str:
-    from ..jit import TARGETS, _target
+    from ..backends.settings import TARGETS, target_of
 
-    return target if target in TARGETS and target != 'auto' else _target(target)
+    return target if target in TARGETS and target != 'auto' else target_of(target)
 
 
 def data_type() -> type:
