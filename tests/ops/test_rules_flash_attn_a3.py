@@ -217,3 +217,14 @@ def test_C1_19_larger_tiles_cost_GM():
 def test_C1_20_only_a3(chip):
     with pytest.raises(TileTwinError, match=f'is not written for {chip}'):
         operators()['flash_attn.a3_4stage'](*tensors(), arch=chip)
+
+
+def test_C1_14_a_waiver_covers_its_own_race_is_counted_and_covers_nothing_else():
+    op = operators()['flash_attn.a3_4stage']
+    case = next(c for c in op.cases if c.name == 'without-gu-barrier')
+    ran = op.run_case(case, 'expert', 'a3')
+    assert ran.ok and not ran.clean and not ran.unaccepted
+    (waiver,) = op.variant.waivers
+    assert {f.word for f in ran.launches[0].verdict.findings} == {'race'} and waiver.reason
+    _, other = run_program(without(ran.launches[0].program, 'wait_cross_flag', 'PV_READY'), 'a3', op.variant.make_inputs(case), 1)
+    assert any(not op.variant.accepts(f) for f in other.findings)

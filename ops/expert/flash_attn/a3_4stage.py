@@ -30,14 +30,14 @@ Q_FREE, K_FREE, V_FREE = 0, 2, 4
 PV, QK = 0, 1
 
 
-def a3_4stage(Sq, Sk, D, scale=None, s1_tile=256, qk_preload=3, exp_ring=None, row_slice=True, cores=24):
+def a3_4stage(Sq, Sk, D, scale=None, s1_tile=256, qk_preload=3, exp_ring=None, row_slice=True, gu_barrier=True, cores=24):
     """The compiled kernel for one shape: `kernel(q, k, v) -> out`."""
     scale = 1.0 / math.sqrt(D) if scale is None else float(scale)
-    return flash_attn_a3_4stage(Sq, Sk, scale, s1_tile, qk_preload, exp_ring or qk_preload, row_slice, cores)
+    return flash_attn_a3_4stage(Sq, Sk, scale, s1_tile, qk_preload, exp_ring or qk_preload, row_slice, cores, gu_barrier)
 
 
 @tiletwin.jit(out_idx=[3], workspace_idx=[4, 5, 6], pass_configs=EXPERT)
-def flash_attn_a3_4stage(Sq, Sk, scale, s1_tile, preload, ring, row_slice=True, cores=24):
+def flash_attn_a3_4stage(Sq, Sk, scale, s1_tile, preload, ring, row_slice=True, cores=24, gu_barrier=True):
     items = Sq // S0
     tiles = Sk // s1_tile
     subs = s1_tile // S0
@@ -159,7 +159,8 @@ def flash_attn_a3_4stage(Sq, Sk, scale, s1_tile, preload, ring, row_slice=True, 
             T.pipe_barrier('v')
             for c in T.serial(2):
                 T.tile.row_expand_mul_experiment(o_ub[:, c * 64:(c + 1) * 64], o_ub[:, c * 64:(c + 1) * 64], spread[g % 2, :, :])
-            T.pipe_barrier('v')
+            if gu_barrier:
+                T.pipe_barrier('v')
             T.wait_flag('mte2', 'v', 1)
             T.tile.add(o_ub, o_ub, pv_ub)
         T.set_flag('v', 'mte2', 1)
