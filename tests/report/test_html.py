@@ -116,7 +116,7 @@ def test_a_wrong_or_unsafe_kernel_is_not_called_right(made, verdict):
     racy = replace(found, modes=tuple(replace(m, verdict=verdict) if m.mode == 'expert' else m for m in found.modes))
     raced = {**launches, 'expert': [replace(launches['expert'][0], verdict=verdict)]}
     said = Reader(page(racy, raced, sizes, NOTHING)).text
-    assert 'not right or not safe' in said and 'expert: error, 1 error[race], 1 review[flag]' in said
+    assert 'right, but not safe' in said and 'expert: error, 1 error[race], 1 review[flag]' in said
     assert 'exp reads `a` while the copy may still write it (RAW)' in said and '^^^' in said and 'T.wait_flag' in said
     wrong = replace(found, modes=tuple(replace(m, ok=False, message='output 0: 3 of 10 elements outside') for m in found.modes))
     assert '3 of 10 elements outside' in Reader(page(wrong, launches, sizes, NOTHING)).text

@@ -25,9 +25,11 @@ def answers(c: Comparison) -> list[Answer]:
 
 def verdict(c: Comparison) -> tuple[str, str]:
     """The page in one word, and its tone."""
-    tones = [a.tone for a in (_right(c), _safe(c))]
-    worst = 'bad' if 'bad' in tones else 'doubt' if 'doubt' in tones else 'good'
-    return {'bad': 'not right or not safe', 'doubt': 'right, with reservations', 'good': 'right and clean'}[worst], worst
+    right, safe = _right(c).tone, _safe(c).tone
+    if right == 'bad':
+        return ('not right and not safe' if safe == 'bad' else 'not right'), 'bad'
+    return {'bad': ('right, but not safe', 'bad'), 'doubt': ('right, with reservations', 'doubt'), 'good': ('right and clean', 'good'),
+            'plain': ('not run', 'plain')}[safe]
 
 
 def _ran(c: Comparison) -> list[ModeResult]:
