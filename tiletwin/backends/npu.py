@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import statistics
 from typing import Any, Callable
 
 from ..errors import EnvironmentError_
@@ -80,6 +79,8 @@ def to_device(tensors: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def median(samples: tuple[float, ...]) -> float:
+    import statistics
+
     return statistics.median(samples)
 
 
