@@ -72,3 +72,26 @@ def add(total, tile, slots=1, blocks=24, dtype='float16'):
                     T.wait_flag('mte3', 'mte2', e)
 
     return main
+
+
+@tiletwin.jit(out_idx=[0], pass_configs=EXPERT)
+def add_again(count, times, x_at, y_at, z_at, dtype='float32'):
+    """One addition `times` times over, its operands at these addresses of UB: the banks decide how long it takes. Returns 1 + 2."""
+    @T.prim_func
+    def main(Z: T.Tensor((count,), dtype)):
+        with T.Kernel(1, threads=1, is_npu=True) as cid:
+            x = T.alloc_ub((count,), dtype)
+            y = T.alloc_ub((count,), dtype)
+            z = T.alloc_ub((count,), dtype)
+            T.annotate_address({x: x_at, y: y_at, z: z_at})
+            with T.Scope('V'):
+                T.tile.fill(x, 1.0)
+                T.tile.fill(y, 2.0)
+                for _ in T.serial(times):
+                    T.pipe_barrier('v')
+                    T.tile.add(z, x, y)
+                T.set_flag('v', 'mte3', 0)
+                T.wait_flag('v', 'mte3', 0)
+                T.copy(z, Z[cid])
+
+    return main

@@ -71,8 +71,8 @@ def block128(found: Shape, cores: int, step: Sequence[Any]) -> Modelled | Skip:
 @models('fa_fwd')
 def forward(row: Row) -> Modelled | Skip:
     found = described(row)
-    # 8192 keys are read in the same steps as more.
-    shorter = re.sub(r'\d{5,}', '8192', row.shape)
+    # 4096 keys are read in the same steps as more.
+    shorter = re.sub(r'8192|\d{5,}', '4096', row.shape)
     return replace(found, like=replace(row, shape=shorter)) if isinstance(found, Modelled) and shorter != row.shape else found
 
 

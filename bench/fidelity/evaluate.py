@@ -21,7 +21,7 @@ class Timing:
     """Modelled microseconds of a row."""
 
     us: float
-    launch_us: float  # of `us`, what the launch costs beside the work of the cores
+    launch: Mapping[str, float]  # of `us`, what the launch costs beside the work of the cores, by constant
     busy: Mapping[str, float]  # table column -> mean over the cores in use
     limit: str  # the busiest pipe, or 'launch'
 
@@ -51,28 +51,25 @@ def time(row: Row, found: Modelled, chip: Chip | None = None) -> Timing:
     """`chip` replaces the row's own, for instance one with another constant."""
     chip = chip or row.chip
     total, busy = 0.0, dict.fromkeys(COLUMN_PIPES, 0.0)
-    launched = 0.0
+    launch: dict[str, float] = {}
     for kernel in kernels(row, found):
         analysis = _analysis(kernel, chip, found, row.warm)
-        launch = launch_cycles(row, chip, analysis.launch_kind)
-        inside = analysis.cycles - chip_launch(chip, analysis.launch_kind)
+        inside = analysis.cycles - chip.constants[f'launch.{analysis.launch_kind}']
         if found.clock == 'block':
             inside = sum(s.timeline.cycles * len(s.blocks) for s in analysis.streams) / analysis.blocks
-        total += chip.microseconds(inside + (launch if found.clock == 'task' else 0.0))
-        launched += chip.microseconds(launch if found.clock == 'task' else 0.0)
+        total += chip.microseconds(inside)
+        for key in launch_constants(row, analysis.launch_kind) if found.clock == 'task' else ():
+            launch[key] = launch.get(key, 0.0) + chip.microseconds(chip.constants[key])
         for column, us in _busy(analysis, chip).items():
             busy[column] += us
     busiest = max(busy, key=lambda c: busy[c])
-    return Timing(total, launched, busy, busiest if busy[busiest] >= launched else 'launch')
+    launched = sum(launch.values())
+    return Timing(total + launched, launch, busy, busiest if busy[busiest] >= launched else 'launch')
 
 
-def launch_cycles(row: Row, chip: Chip, kind: str) -> float:
+def launch_constants(row: Row, kind: str) -> list[str]:
     """What a task costs beside its cores' work; one profiler counts more of it than the other (hardware 1.6)."""
-    return chip_launch(chip, kind) + (chip.constants['launch.msprof_op'] if row.profiler == 'msprof op' else 0.0)
-
-
-def chip_launch(chip: Chip, kind: str) -> float:
-    return chip.constants[f'launch.{kind}']
+    return [f'launch.{kind}', *(['launch.msprof_op'] if row.profiler == 'msprof op' else [])]
 
 
 def _analysis(kernel: Any, chip: Chip, found: Modelled, warm: bool) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tiletwin.machine.chip import Chip
 
+from .elementwise import unary, unary_tile
 from .gemm import Schedule, gemm
 from .registry import Modelled, Skip, models
 from .rows import Row
@@ -92,8 +93,9 @@ def gemm_row(row: Row) -> Modelled | Skip:
     if isinstance(found, Skip):
         ours = good(row.chip, shape, kinds[0])
         return Modelled(lambda: gemm(*shape, ours, *kinds), f'ours: {ours.block[0]}x{ours.block[1]}x{ours.block[2]}, panels of {ours.steps_a} steps', 'bound')
-    # On one core the steps of K number 262144; a smaller product has the same step.
-    like = replace(row, shape='2048^3') if grid(row) == (1, 1) and max(shape) > 2048 else None
+    # A smaller product has the same steps, only fewer of them.
+    small = 1536 if grid(row) == (1, 1) else 4096
+    like = replace(row, shape=f'{small}^3') if max(shape) > small else None
     # AscendC's products use the unit flag: the reported FIX time includes waiting for the cube (hardware 2.2).
     return Modelled(lambda: gemm(*shape, found[0], *kinds), found[1], like=like, unlike=('fix',) if row.impl.startswith('AscendC') else ())
 
@@ -126,3 +128,20 @@ def gemm_small_row(row: Row) -> Modelled | Skip:
 @models('gemm_mxfp8', 'gemm_mxfp4')
 def scaled_row(row: Row) -> Skip:
     return Skip('the dialect has no product of block-scaled types')
+
+
+@models('fused')
+def gelu_row(row: Row) -> Modelled | Skip:
+    """Parts of the product with a Gelu behind it; 8192^3 with 8192^2 results."""
+    shape, kinds, cores = sizes(replace(row, shape=row.shape.split('+')[0].strip())), types(row), grid(row)
+    if shape is None or kinds is None or cores is None:
+        return Skip(f'{row.shape} on {row.cores} cores is no product the dialect has')
+    if row.kernel == 'matmul alone':
+        tile = (256, 256, 64) if row.arch == 'a5' else (128, 256, 64)
+        return Modelled(lambda: gemm(*shape, large(row, tile, cores), *kinds), f'{tile[0]}x256x64 products in deep panels, as the last step of the ladder',
+                        like=replace(row, shape='4096^3 + gelu') if max(shape) > 4096 else None)
+    if row.kernel == 'gelu alone':
+        n, chip = shape[0] * shape[1], row.chip
+        width = unary_tile(n, kinds[1], chip.cube_cores, chip.memories['UB'].bytes)
+        return Modelled(lambda: unary(n, kinds[1], 'gelu_tanh', chip.cube_cores, width), f'ours: flat tiles of {width}, two slots each way', 'bound')
+    return Skip('how the vector cores follow the products is not described')

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from .add import add, add_one_core
+from .add import add, add_again, add_one_core
 from .data_copy import to_l1, to_ub
+from .elementwise import unary, unary_tile
 from .registry import Modelled, Skip, models
 from .rows import Row
 
@@ -33,24 +34,47 @@ def data_copy_row(row: Row) -> Modelled | Skip:
     parts = re.search(r'N/(\d+) slices(?: x(\d+))?', row.kernel)
     slices, times = (int(parts[1]), int(parts[2] or 1)) if parts else (1, 1)
     text = f'tiles of {rows}x{cols}' + (f', {slices} slices read {times} times' if parts else '') + ('' if tile else '; tile not stated')
-    like = replace(row, shape=f'{M // 8}x{N}') if M * N // (rows * cols * blocks) > 20000 else None
+    like = replace(row, shape=f'{M // 16}x{N}') if M * N // (rows * cols * blocks) > 1000 else None
     return Modelled(lambda: to(M, N, rows, cols, blocks, slices, times), text, like=like)
 
 
 @models('elementwise')
 def add_row(row: Row) -> Modelled | Skip:
     shape = matrix(row)
+    if row.kernel.startswith('Gelu') and shape is not None:
+        n, cores, dtype = shape[0] * shape[1], row.chip.cube_cores, row_type(row.dtype)
+        width = unary_tile(n, dtype, cores, row.chip.memories['UB'].bytes)
+        return Modelled(lambda: unary(n, dtype, 'gelu_tanh', cores, width), f'ours: flat tiles of {width}, two slots each way', 'bound')
     if not row.kernel.startswith('Add') or shape is None:
-        return Skip('only additions are modelled in this category')
+        return Skip('only additions and Gelu are modelled in this category')
     total = shape[0] * shape[1]
     tile = re.search(r'tile (\d+)', row.kernel)
     if not tile:
         return Skip('the tile is not stated')
     size, cores = int(tile[1]), row.core_counts[0]
     if cores == 1:
-        like = replace(row, shape=f'{shape[0] // 16}x{shape[1]}') if total // size > 4096 else None
+        like = replace(row, shape=f'{shape[0] // 32}x{shape[1]}') if total // size > 4096 else None
         return Modelled(lambda: add_one_core(total, size), f'one buffer per operand of {size} elements', like=like)
     slots = 2 if re.search(r'C[4-9]|double buffer|bank', row.kernel) else 1
     past = frozenset('XY') if re.search(r'C[4-9]|bypass', row.kernel) else frozenset()
     return Modelled(lambda: add(total, size, slots, cores // 2), f'{slots} set{"s" * (slots > 1)} of buffers of {size} elements'
                     + (', operands read past L2' if past else ''), bypass=past)
+
+
+# Addresses of x, y and z in UB. Sources half a row of banks apart never meet; z in another 64 KiB row meets neither (hardware 2.3).
+_BANKS = {'no conflict': (0, 33024, 65536), 'read/read same group': (0, 32768, 65536), 'misaligned read/write': (0, 16640, 33280)}
+
+
+@models('bank')
+def bank_row(row: Row) -> Modelled | Skip:
+    found = re.search(r'Add (fp\d+) (\d+) elem x(\d+), (.*)', row.kernel)
+    if not found:
+        return Skip('the dialect has no nd2nz inside UB')
+    if found[4] not in _BANKS:
+        return Skip('the dialect has no operand of stride 0: every operand is a contiguous run')
+    count, times, places = int(found[2]), int(found[3]), _BANKS[found[4]]
+    return Modelled(lambda: add_again(count, times, *places, row_type(found[1])), f'operands at {places}', clock='kernel')
+
+
+def row_type(name: str) -> str:
+    return {'fp16': 'float16', 'fp32': 'float32', 'bf16': 'bfloat16'}[name]

@@ -7,7 +7,6 @@ import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from ..errors import EnvironmentError_
 from .common import CLEAN, document, ended, json_option
@@ -19,8 +18,6 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--rows', metavar='FILE', help='another table with the columns of bench/fidelity/measurements.csv')
     parser.add_argument('--category', metavar='CAT', action='append', help='only rows of this category; may be repeated')
     parser.add_argument('--scored', action='store_true', help='only rows whose schedule is known')
-    parser.add_argument('--fit', action='store_true',
-                        help='also: the constant each row depends on most, and the error with constants fitted without the row (minutes)')
     parser.add_argument('--plot', metavar='FILE', help='also write the plot, an SVG')
     parser.add_argument('--measured', metavar='FILE', nargs='?', const='',
                         help='instead: operators measured by `tiletwin bench --backend ascend`, default bench/measured.jsonl beside ops')
@@ -47,7 +44,7 @@ def _measured(args: argparse.Namespace) -> int:
     from ..report.console import make_console
     from ..report.measured import fit_document, print_fit
 
-    given = [f'--{name}' for name in ('rows', 'category', 'scored', 'fit', 'plot', 'markdown') if getattr(args, name)]
+    given = [f'--{name}' for name in ('rows', 'category', 'scored', 'plot', 'markdown') if getattr(args, name)]
     if given:
         raise EnvironmentError_(f'--measured with {", ".join(given)}', why='these are about the published rows', instead='one or the other')
     simulated('tiletwin fidelity')
@@ -70,9 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
     simulated('tiletwin fidelity')
     done = found.outcomes(found.chosen(args.rows, args.category, args.scored))
-    outcomes: list[Any] = list(done)
-    if args.fit:
-        outcomes = found.with_fit(outcomes)
+    outcomes = found.with_fit(list(done))
     if args.plot:
         Path(args.plot).write_text(plot(outcomes), encoding='utf-8')
     if args.json:

@@ -93,7 +93,7 @@ def page(outcomes: Sequence[Outcome]) -> str:
     """docs/fidelity.md."""
     lines = ['# Modelled against measured', '',
              'Every published row of `bench/fidelity/measurements.csv` beside the time this package models for it. Measured times were published by the sources named',
-             'in that file; none was measured by this project. The page is the output of `python -m tiletwin fidelity --fit --markdown --plot docs/fidelity.svg`.', '',
+             'in that file; none was measured by this project. The page is the output of `python -m tiletwin fidelity --markdown --plot docs/fidelity.svg`.', '',
              '![modelled against measured](fidelity.svg)', '']
     for kind in (SCORED, BOUND):
         rows = [o for o in outcomes if o.kind == kind and o.error is not None]
