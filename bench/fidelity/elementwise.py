@@ -177,10 +177,10 @@ def unary(n, dtype, op, cores, tile, args=()):
                     else:
                         T.tile.cast(a, x[s, :], 'CAST_NONE', tile)
                         T.set_flag('v', 'mte2', s + 1)
+                        T.wait_flag('mte3', 'v', s + 1)
                         T.pipe_barrier('v')
                         apply(op, args, q, a, p, q, r, dtype != 'bfloat16')
                         T.pipe_barrier('v')
-                        T.wait_flag('mte3', 'v', s + 1)
                         T.tile.cast(y[s, :], q, 'CAST_RINT', tile)
                     T.set_flag('v', 'mte3', s + 1)
                     T.pipe_barrier('v')

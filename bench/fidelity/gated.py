@@ -60,6 +60,7 @@ def swi_glu(M, H, dtype, cores, rows, cols):
                     if not wide:
                         T.tile.cast(q, w[s, :, :], 'CAST_NONE', size)
                         T.set_flag('v', 'mte2', s + 1)
+                    T.wait_flag('mte3', 'v', s + 1)
                     T.pipe_barrier('v')
                     T.tile.mul(e, p, -1.0)
                     T.pipe_barrier('v')
@@ -70,13 +71,11 @@ def swi_glu(M, H, dtype, cores, rows, cols):
                     T.tile.div(p, p, e)
                     T.pipe_barrier('v')
                     if wide:
-                        T.wait_flag('mte3', 'v', s + 1)
                         T.tile.mul(y[s, :, :], p, w[s, :, :])
                         T.set_flag('v', 'mte2', s + 1)
                     else:
                         T.tile.mul(e, p, q)
                         T.pipe_barrier('v')
-                        T.wait_flag('mte3', 'v', s + 1)
                         T.tile.cast(y[s, :, :], e, 'CAST_RINT', size)
                     T.set_flag('v', 'mte3', s + 1)
                     T.pipe_barrier('v')

@@ -86,14 +86,14 @@ def rms_norm(M, N, dtype, eps, cores, rows):
                     T.reduce_sum(b, stat, dim=-1)
                     T.pipe_barrier('v')
                     root_mean_square(stat, N, eps)
+                    T.wait_flag('mte3', 'v', s + 1)
                     T.tile.broadcast(b, stat)
                     T.pipe_barrier('v')
-                    T.wait_flag('mte3', 'v', s + 1)
                     if wide:
                         T.tile.div(y[s, :, :], x[s, :, :], b)
-                        T.set_flag('v', 'mte2', s + 1)
                         T.pipe_barrier('v')
                         T.tile.mul(y[s, :, :], y[s, :, :], g)
+                        T.set_flag('v', 'mte2', s + 1)
                     else:
                         T.tile.div(a, a, b)
                         T.pipe_barrier('v')

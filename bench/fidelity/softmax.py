@@ -80,10 +80,10 @@ def softmax_rows(M, N, dtype, cores, rows):
                     else:
                         T.tile.cast(a, x[s, :, :], 'CAST_NONE', size)
                         T.set_flag('v', 'mte2', s + 1)
+                        T.wait_flag('mte3', 'v', s + 1)
                         T.pipe_barrier('v')
                         normalise(a, a, b, stat)
                         T.pipe_barrier('v')
-                        T.wait_flag('mte3', 'v', s + 1)
                         T.tile.cast(y[s, :, :], a, 'CAST_RINT', size)
                     T.set_flag('v', 'mte3', s + 1)
                     T.pipe_barrier('v')

@@ -64,15 +64,18 @@ def slab_softmax(outer, axis, inner, dtype, cores, rows, cols):
         T.tile.max(new, new, top)
         T.pipe_barrier('v')
         T.tile.sub(top, top, new)
-        T.tile.broadcast(b[0:size, :], new)
         T.pipe_barrier('v')
         T.tile.exp(top, top)
-        T.tile.sub(a[0:size, :], a[0:size, :], b[0:size, :])
         T.pipe_barrier('v')
         T.tile.mul(total, total, top)
-        T.tile.exp(a[0:size, :], a[0:size, :])
         T.pipe_barrier('v')
         T.tile.mul(top, new, 1.0)
+        T.tile.broadcast(b[0:size, :], new)
+        T.pipe_barrier('v')
+        T.tile.sub(a[0:size, :], a[0:size, :], b[0:size, :])
+        T.pipe_barrier('v')
+        T.tile.exp(a[0:size, :], a[0:size, :])
+        T.pipe_barrier('v')
         T.reduce_sum(a[0:size, :], part, dim=0)
         T.pipe_barrier('v')
         T.tile.add(total, total, part)
@@ -82,6 +85,7 @@ def slab_softmax(outer, axis, inner, dtype, cores, rows, cols):
     def finish(X, Y, o, k, col, size, s, r, x, y, a, b, top, total):
         """The second pass over `size` rows."""
         fetch(X, o, k, col, size, s, x, a)
+        T.wait_flag('mte3', 'v', r + 1)
         T.tile.broadcast(b[0:size, :], top)
         T.pipe_barrier('v')
         T.tile.sub(a[0:size, :], a[0:size, :], b[0:size, :])
@@ -89,7 +93,6 @@ def slab_softmax(outer, axis, inner, dtype, cores, rows, cols):
         T.tile.broadcast(b[0:size, :], total)
         T.tile.exp(a[0:size, :], a[0:size, :])
         T.pipe_barrier('v')
-        T.wait_flag('mte3', 'v', r + 1)
         if wide:
             T.tile.mul(y[r, 0:size, :], a[0:size, :], b[0:size, :])
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ..ir.nodes import Instr, Program, walk
 from ..ir.ops import PIPES
 from ..machine.chip import Chip
 from ..machine.cost import CostModel, Residency
-from ..machine.l2 import Tensor, fits, hit_shares, residency
+from ..machine.l2 import Tensor, fits, hbm_cycles, hit_shares, residency
 from ..sanitize.checker import Checker
 from ..sanitize.findings import Finding
 from ..sim.access import Geometry, evaluate
@@ -60,10 +60,11 @@ def launch_kind(program: Program) -> str:
 
 class Analyser:
     def __init__(self, program: Program, chip: Chip, target: str, scalars: dict[str, int | float], sanitize: bool,
-                 warm: bool = False, skip: bool = True):
-        """`warm`: a launch like this one has just run, so that L2 holds what of the tensors fits.
+                 warm: bool = False, skip: bool = True, bypass: frozenset[str] = frozenset()):
+        """`warm`: a launch like this one has just run, so that L2 holds what of the tensors fits. `bypass`: tensors whose reads do not enter L2.
         `skip` off simulates every repetition of a loop; nothing but the seconds it takes depends on it."""
         self.program, self.chip, self.target, self.scalars, self.sanitize, self.warm, self.skip = program, chip, target, scalars, sanitize, warm, skip
+        self.bypass = bypass
         self.issuer = Issuer(program, scalars)
         self.ints = {k: v for k, v in scalars.items() if isinstance(v, int)}
         self.geometry = Geometry(program, self.ints)
@@ -124,20 +125,36 @@ class Analyser:
     def residency(self, tensors: list[Tensor]) -> Residency:
         """What L2 does for this launch."""
         if fits(self.chip, tensors) or self.issuer.depends_on_data is not None:
-            return residency(self.chip, tensors, warm=self.warm)
-        sites, which, at = touches(self.program, self.geometry, self.scalars, self.blocks, self.chip.cube_cores)
+            return residency(self.chip, tensors, warm=self.warm, bypass=self.bypass)
+        sites, which, at, part = touches(self.program, self.geometry, self.scalars, self.blocks, self.chip.cube_cores)
         index = {t.name: i for i, t in enumerate(tensors)}
         tensor, size, read = (np.array(column)[which] for column in ([index[n] for n, _, _ in sites], [b for _, b, _ in sites], [r for _, _, r in sites]))
-        return residency(self.chip, tensors, hit_shares(self.chip, tensors, tensor, at, size, read))
+        return residency(self.chip, tensors, hit_shares(self.chip, tensors, tensor, at, size, read, part), bypass=self.bypass)
 
     def run(self, poisoned: frozenset[str], logs: dict | None = None) -> Analysis:
         groups = self.issuer.groups(self.blocks, logs)
         tensors = self.traffic(groups, poisoned)
         read, written = sum(t.read for t in tensors), sum(t.written for t in tensors)
         resident = self.residency(tensors)
+        if resident.spilled:
+            # A launch is not over before HBM has moved its bytes, whichever pipes they belong to.
+            free = self.cost(resident)
+            alone = self.whole(self.play(groups, free, None, poisoned)[1], free) - free.launch(self.kind)
+            resident = replace(resident, slowed=max(1.0, hbm_cycles(self.chip, tensors, resident) / alone))
         cost = self.cost(resident)
-        expand, _ = self.expander(cost)
         checker = Checker(self.program, self.issuer.statics, self.chip, self.issuer.shifts.written, poisoned, self.geometry.limit) if self.sanitize else None
+        streams, per_block, simulated = self.play(groups, cost, checker, poisoned)
+        if checker:
+            if not blocks_meet(self.program):
+                checker.blocks.check()
+            elif self.blocks > self.chip.cube_cores:
+                checker.too_many_blocks(self.blocks, self.program)
+        return Analysis(self.blocks, streams, self.whole(per_block, cost), checker, read, written, self.kind, checker.findings() if checker else (),
+                        split(tensors, resident), self.flops(groups), simulated)
+
+    def play(self, groups: list[Group], cost: CostModel, checker: Checker | None, poisoned: frozenset[str]) -> tuple[list[Stream], dict[int, float], int]:
+        """Timelines, cycles of every block, and instructions simulated."""
+        expand, _ = self.expander(cost)
         streams: list[Stream] = []
         per_block: dict[int, float] = {}
         simulated = 0
@@ -164,17 +181,11 @@ class Analyser:
             for g in batch:
                 streams.append(Stream(tuple(g.blocks), timeline(out, g.blocks[0], self.issuer.statics), sum(map(len, g.streams))))
                 per_block |= dict.fromkeys(g.blocks, out.cycles)
-        if checker:
-            if not meeting:
-                checker.blocks.check()
-            elif self.blocks > self.chip.cube_cores:
-                checker.too_many_blocks(self.blocks, self.program)
-        return Analysis(self.blocks, streams, self.whole(per_block, cost, meeting), checker, read, written, self.kind, checker.findings() if checker else (),
-                        split(tensors, resident), self.flops(groups), simulated)
+        return streams, per_block, simulated
 
-    def whole(self, per_block: dict[int, float], cost: CostModel, meeting: bool) -> float:
+    def whole(self, per_block: dict[int, float], cost: CostModel) -> float:
         """Launch time: blocks go round the cores in waves."""
-        if meeting:
+        if blocks_meet(self.program):
             return cost.launch(self.kind) + max(per_block.values(), default=0.0)
         busy = [0.0] * self.chip.cube_cores
         for block in range(self.blocks):

@@ -42,8 +42,7 @@ class Residency:
 
     hits: Mapping[str, float] = field(default_factory=dict)  # GM tensor -> share of its read bytes that L2 holds; absent = 0
     spilled: float = 0.0  # share of the written bytes that reach HBM within the launch
-    read_slowed: float = 1.0  # misses wait for spilled writes: factor on the time of HBM reads
-    write_slowed: float = 1.0  # and the other way round
+    slowed: float = 1.0  # misses and spilled writes together are more than HBM moves in the time: factor on both
 
 
 class CostModel:
@@ -95,13 +94,12 @@ class CostModel:
     def _read_burst(self, kind: str, route: str, size: int, hit: float) -> float:
         """Cycles of `size` contiguous bytes; every burst opens an HBM row."""
         l2 = min(self._caps[route], self.chip.per_cycle(self._k['gm.read_l2']) / self._busy[kind])
-        return (1 - hit) * (size + self._k['gm.burst']) / self._hbm(kind) * self._l2.read_slowed + hit * size / l2
+        return (1 - hit) * (size + self._k['gm.burst']) / self._hbm(kind) * self._l2.slowed + hit * size / l2
 
     def _write_burst(self, kind: str, route: str, size: int, hit: float) -> float:
         chip_wide = self._k['gm.write_l2' if kind == 'cube' else 'gm.write_l2_vector']
         l2 = min(self._k[f'{route}.cap'], self.chip.per_cycle(chip_wide) / self._busy[kind])
-        through = max((size + self._k['gm.burst']) / self._hbm(kind) * self._l2.write_slowed, size / l2)
-        return self._l2.spilled * through + (1 - self._l2.spilled) * size / l2
+        return size / l2 * (1 + self._l2.spilled * (self._l2.slowed - 1))
 
     def _mte1(self, route: str, size: int) -> float:
         """A load of `size` bytes from L1 to L0A or L0B."""
@@ -119,14 +117,16 @@ class CostModel:
         """One operation of the vector pipe; the keywords describe the shape of the routines that have one (`vector.Work`)."""
         return on_grid(self._vector.cycles(op, Work(elements, es, conflict, rows, cols, axis, kind, clear, repeats, fused)))
 
-    def bank_conflict(self, dst: int, src0: int, src1: int) -> str:
-        """How operands at these UB addresses meet in a bank: 'read', 'write' or ''. A repeat moves 256 bytes, 8 of the 16 groups of 32 B, per
-        operand; a group serves one read and one write at a time, the write in another of its three banks of 64 KiB rows (hardware 2.3)."""
+    def bank_conflict(self, size: int, dst: int, src0: int, src1: int) -> str:
+        """How operands of `size` bytes at these UB addresses meet in a bank: 'read', 'write' or ''. A repeat moves 256 bytes, 8 of the 16 groups
+        of 32 B, per operand; a group serves one read and one write at a time, the write in another of its three banks of 64 KiB rows
+        (hardware 2.3). An operand that lies in two rows counts where most of it is."""
         if self._k['vector.bank_groups'] != 16:
             return ''
         if (src1 - src0) // 32 % 16 != 8:
             return 'read'
-        return 'write' if any(dst >> 16 == s >> 16 and (dst - s) // 32 % 16 != 8 for s in (src0, src1)) else ''
+        row = (dst + size // 2) >> 16
+        return 'write' if any(row == (s + size // 2) >> 16 and (dst - s) // 32 % 16 != 8 for s in (src0, src1)) else ''
 
     @property
     def fuses(self) -> bool:

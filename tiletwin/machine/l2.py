@@ -37,32 +37,36 @@ def fits(chip: Chip, tensors: Sequence[Tensor]) -> bool:
     return sum(t.touched for t in tensors) <= chip.constants['gm.l2_bytes']
 
 
-def residency(chip: Chip, tensors: Sequence[Tensor], distant: Mapping[str, float] | None = None, warm: bool = False) -> Residency:
-    """`distant` holds the hit shares of a launch that does not fit; without it every byte misses once, or none when L2 is `warm`."""
+def residency(chip: Chip, tensors: Sequence[Tensor], distant: Mapping[str, float] | None = None, warm: bool = False,
+              bypass: frozenset[str] = frozenset()) -> Residency:
+    """`distant` holds the hit shares of a launch that does not fit; without it every byte misses once, or none when L2 is `warm`.
+    Written bytes stay in L2 as far as it holds all that the launch touches; reads of `bypass` leave no trace there."""
     warm = warm and fits(chip, tensors)
     hits = {}
     for t in tensors:
         if t.read:
             first = 0 if warm or t.fresh or t.written >= t.size else min(t.size, t.read)
             hits[t.name] = distant[t.name] if distant and t.name in distant else 1 - first / t.read
-    missed = sum(t.read * (1 - hits[t.name]) for t in tensors if t.read)
-    # A tile written again before it has left L2 reaches HBM once.
-    distinct = sum(min(t.size, t.written) for t in tensors)
-    back = _spilled(chip, distinct) * distinct
-    spilled = back / sum(t.written for t in tensors) if back else 0.0
-    # Two streams that compete for HBM get half of it each, or what the other leaves.
-    slowed = [min(2.0, (missed + back) / own) if own else 1.0 for own in (missed, back)]
-    return Residency(hits, spilled, *slowed)
+    # What is written over and over reaches HBM once.
+    once, written = sum(min(t.size, t.written) for t in tensors), sum(t.written for t in tensors)
+    beyond = sum(t.touched for t in tensors if t.name not in bypass) - chip.constants['gm.l2_bytes']
+    return Residency(hits, min(max(beyond, 0), once) / written if written else 0.0)
 
 
-def _spilled(chip: Chip, written: int) -> float:
-    """L2 takes what fits of the written bytes; from `gm.spill` times its size on, writes run at the speed of HBM throughout."""
-    full, top = chip.constants['gm.l2_bytes'], chip.constants['gm.spill']
-    return min(1.0, max(0.0, (written / full - 1) / (top - 1)))
+def hbm_cycles(chip: Chip, tensors: Sequence[Tensor], resident: Residency) -> float:
+    """The least a launch can take: HBM moves what misses and what does not stay."""
+    missed = sum(t.read * (1 - resident.hits.get(t.name, 0.0)) for t in tensors)
+    back = resident.spilled * sum(t.written for t in tensors)
+    return sum(size / chip.per_cycle(chip.constants[f'gm.{way}']) for size, way in ((missed, 'hbm'), (back, 'hbm_write')))
 
 
-def hit_shares(chip: Chip, tensors: Sequence[Tensor], which: 'np.ndarray', tile: 'np.ndarray', size: 'np.ndarray', reads: 'np.ndarray') -> dict[str, float]:
-    """Hit share of every tensor from the touches of all cores in time order: tensor index, tile start in that tensor, bytes, read or write."""
+def hit_shares(chip: Chip, tensors: Sequence[Tensor], which: 'np.ndarray', tile: 'np.ndarray', size: 'np.ndarray', reads: 'np.ndarray',
+               part: bool = False) -> dict[str, float]:
+    """Hit share of every tensor from the touches of all cores in time order: tensor index, tile start in that tensor, bytes, read or write.
+
+    In the first `part` of a launch tiles are seen for the first time more often than in the whole, which reads no byte of a tensor
+    for the first time twice.
+    """
     import numpy as np
 
     n = len(which)
@@ -85,8 +89,13 @@ def hit_shares(chip: Chip, tensors: Sequence[Tensor], which: 'np.ndarray', tile:
     kept = np.array([1.0 if t.fresh else 0.0 for t in tensors])[which[order]] + 0.0
     kept[same] = held
     read = reads[order]
+    if part:
+        read &= same
     asked = np.bincount(which[order][read], size[order][read], len(tensors))
     got = np.bincount(which[order][read], (size[order] * kept)[read], len(tensors))
+    if part:
+        first = [0.0 if t.fresh else min(1.0, t.size / t.read) if t.read else 0.0 for t in tensors]
+        return {t.name: float((1 - f) * (g / a if a else 0.0)) for t, f, a, g in zip(tensors, first, asked, got) if t.read}
     return {t.name: float(g / a) for t, a, g in zip(tensors, asked, got) if a}
 
 

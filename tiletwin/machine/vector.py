@@ -131,7 +131,7 @@ def _progression(c: VectorCost, w: Work) -> float:
 def _broadcast(c: VectorCost, w: Work) -> float:
     """Rows of one element become blocks (vbrcb, 8 per repeat) that are copied along; a single row is copied down. Registers are loaded spread."""
     if c.in_registers:
-        return c.run('vcopy', w.elements * w.es)
+        return c.inner('vcopy', w.elements * w.es) if w.fused else c.run('vcopy', w.elements * w.es)
     spread = c.repeat('vbrcb', math.ceil(w.rows / 8)) if w.axis in (1, -1) else 0.0
     return spread + c.run('vcopy', w.elements * w.es)
 
@@ -237,4 +237,4 @@ _ROUTINES: dict[str, Callable[[VectorCost, Work], float]] = {
 }
 VECTOR_OPS = frozenset(_CHAINS) | frozenset(_ROUTINES)
 # What a loop over registers does element by element.
-ELEMENTWISE = frozenset(_CHAINS) - {'gathermask_experiment'}
+ELEMENTWISE = frozenset(_CHAINS) - {'gathermask_experiment'} | {'broadcast'}

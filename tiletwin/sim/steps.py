@@ -310,7 +310,7 @@ class Expander:
             faults.append(Fault('misaligned', f'{op} of {n * rects[1].buffer.es} bytes', 'compare works on whole 256-byte repeats', 'pad the tile to a multiple of '
                                 f'{256 // rects[1].buffer.es} elements'))
         places = [a.span.start for a in accesses] if OPS[op].signature == 'wrr' else []
-        conflict = self.cost.bank_conflict(*places) if len(places) == 3 else ''
+        conflict = self.cost.bank_conflict(n * es, *places) if len(places) == 3 else ''
         steps.append(Step('op', PIPE['V'], accesses=accesses, cycles=self.cost.vector(op, n, es, conflict, fused=joined, **shape(op, args, rects, attrs)), op=op,
                           flops=n, dtype=widest.dtype))
         if op == 'reduce' and not attrs['clear'] and self.target == 'ascendc':
