@@ -15,6 +15,7 @@ from tiletwin.harness.memory_map import lives
 from tiletwin.harness.registry import operators
 from tiletwin.report.html import timeline as drawing
 from tiletwin.report.html.page import Beside, page
+from tiletwin.report.html.records import first_table
 from tiletwin.sanitize.findings import Verdict
 from tiletwin.sim.result import Slice, Timeline
 
@@ -136,10 +137,12 @@ def test_what_is_on_record_is_shown_and_what_is_not_says_how_to_get_it(made):
     outcome = {'at': 'ops/expert/softmax.py:9', 'change': 'delete', 'mutant': 'delete wait_flag', 'why': 'every pipe executes the same queue'}
     record = {'chip': 'a3', 'score': 100.0, 'mutants': 12, 'caught': 11, 'redundant': 1, 'survived': 0, 'by': {'racecheck': 11}, 'survivors': [],
               'redundant_list': [outcome]}
-    rows = [{'name': 'GEMM', 'rows': 9, 'error': '4.2 %', 'left_out': '6.0 %'}]
-    said = Reader(page(found, launches, sizes, Beside({'expert': record}, rows))).text
+    table = first_table('# Page\n\ntext\n\n## Known schedules\n\n| category | rows | MAPE |\n|---|---:|---:|\n| GEMM | 9 | 4.2 % |\n\n| x |\n|---|\n| 1 |\n')
+    assert table == {'title': 'Known schedules', 'headings': ['category', 'rows', 'MAPE'], 'rows': [['GEMM', '9', '4.2 %']]}
+    assert first_table('no table') is None
+    said = Reader(page(found, launches, sizes, Beside({'expert': record}, table))).text
     assert '11 caught, 1 proven redundant, 0 survived' in said and 'delete wait_flag: every pipe executes the same queue' in said
-    assert 'GEMM 9 4.2 % 6.0 %' in said
+    assert 'GEMM 9 4.2 %' in said and 'Known schedules: the cost model' in said
 
 
 def test_every_line_that_costs_cycles_stands_in_the_source(made):

@@ -30,7 +30,7 @@ class Beside:
     """What other commands have put on record about the operator; None where they have not."""
 
     mutations: Mapping[str, Mapping[str, Any]]  # mode -> record of `tiletwin mutate`
-    fidelity: Mapping[str, Any] | None
+    fidelity: Mapping[str, Any] | None  # title, headings and rows of the first table of docs/fidelity.md
 
 
 def _finding(c: Comparison, m: ModeResult) -> list[dict[str, Any]]:
