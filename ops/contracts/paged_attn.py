@@ -124,7 +124,7 @@ def four_stored(p):
 
 
 def scaled_first(p):
-    ops = [s.op for s in instructions(p, 'muls', 'reduce') if s.op == 'reduce' and s.attrs['kind'] == 'max' or s.op == 'muls' and s.args[0].buffer == 's_ub']
+    ops = [s.op for s in instructions(p, 'muls', 'reduce') if (s.attrs['kind'] == 'max' if s.op == 'reduce' else s.args[0].buffer == 's_ub')]
     return '' if ops[:2] == ['muls', 'reduce'] else ', '.join(ops) or 'neither'
 
 
@@ -149,7 +149,7 @@ SPLIT_KV = Variant(
         # Two slots per workspace, the lowest bit of the page.
         tiles('C3.3', workspace_s=('GM', 'float32', None, 2, 16, 128), workspace_p=('GM', 'float16', None, 2, 16, 128),
               workspace_o=('GM', 'float32', None, 2, 16, 128)),
-        # READY of scores and products, FREE of probabilities; READY of probabilities, FREE of scores and products, and the barrier of all vector cores.
+        # READY of scores and products, FREE of probabilities; READY of probabilities, FREE of scores and products; and the barrier of all.
         signals('C3.3', C=('FIX', 'FIX', 'MTE2'), V=('MTE2', 'MTE2', 'MTE3', 'MTE3')),
         of_program('C3.7', 'products have sixteen rows', sixteen_rows, modes=BOTH),
         of_program('C3.7', 'of which the four of the KV head are stored', four_stored),

@@ -53,7 +53,8 @@ ABS_SQRT_ND = Variant(
         routes('row', has=('UB L1',), never=('UB GM',)),
         signals('C0.13', 'many-items', C=('MTE1',), V=('MTE3',)),
         spaces('C4.30', 'L1', 'L0C', 'UB'),
-        tiles('C4.30', modes=('developer',), x=('UB', '', None, None), root=('UB', '', None, None), a=('L1', '', None, None), z=('L0C', '', None, None)),
+        tiles('C4.30', modes=('developer',),
+              x=('UB', '', None, None), root=('UB', '', None, None), a=('L1', '', None, None), z=('L0C', '', None, None)),
         # The vector cores prepare the next rows while the cube core multiplies.
         overlap('row', 'AIC M', 'AIV0 V', 0.6, 'steady'),
     ),

@@ -126,4 +126,5 @@ def variant(name, longest, cover, fallback='', developer=None):
                    forms={'developer': Form({'cores': 'its blocks are those of the result, whatever the number of cores'}, limits=developer)})
 
 
-CONTRACT = Contract('w4a8_gemm', (variant('workspace_vid', 0, 'slots>=trips', 'multi_version'), variant('vid_eliminated', 16384, 'single_shot', developer=whole_rows)))
+CONTRACT = Contract('w4a8_gemm', (variant('workspace_vid', 0, 'slots>=trips', 'multi_version'),
+                                  variant('vid_eliminated', 16384, 'single_shot', developer=whole_rows)))

@@ -47,6 +47,7 @@ def test_a_comparison_crosses_to_another_process_and_back():
     found = run_job(Job('flash_attn.a3_4stage', 'a3', 'source', False, ('developer', 'expert')))
     again = pickle.loads(pickle.dumps(found))
     assert again.of('expert').shown and again.of('expert') == found.of('expert') and again.problems == found.problems
-    refused = Comparison('op', 'case', 'tail', 'a3', (ModeResult('expert', refusal=CallError('x is 3', where=Span('f.py', 3), why='w', instead='4')),), None)
+    call = CallError('x is 3', where=Span('f.py', 3), why='w', instead='4')
+    refused = Comparison('op', 'case', 'tail', 'a3', (ModeResult('expert', refusal=call),), None)
     error = pickle.loads(pickle.dumps(refused)).of('expert').refusal
     assert (error.what, error.where, error.why, error.instead, str(error)) == ('x is 3', Span('f.py', 3), 'w', '4', str(refused.of('expert').refusal))

@@ -146,7 +146,8 @@ SPOILED = {
     'every copy to UB': rerouted('UB'),
     'every copy to L1': rerouted('L1'),
     'no product': renamed('mma', 'fill'),
-    'never from zero': statements(lambda s: [replace(s, args=(*s.args[:3], E.Const(False, 'bool')))] if isinstance(s, Instr) and s.op in ('mma', 'gemm_v0') else [s]),
+    'never from zero': statements(lambda s: [replace(s, args=(*s.args[:3], E.Const(False, 'bool')))]
+                                  if isinstance(s, Instr) and s.op in ('mma', 'gemm_v0') else [s]),
     'endless constants': constants(float('inf')),
     'other numbers': statements(other_rows),
     'no vid': vid(False),
@@ -156,7 +157,8 @@ SPOILED = {
     'flags in another order': statements(lambda s: [replace(s, op='wait_cross_flag', args=(s.args[1], s.args[0]))]
                                          if isinstance(s, Instr) and s.op == 'set_cross_flag' else [s]),
     'multiplied maxima': renamed('max', 'mul'),
-    'truncating casts': statements(lambda s: [replace(s, args=(*s.args[:2], 'CAST_FLOOR', *s.args[3:]))] if isinstance(s, Instr) and s.op == 'cast' else [s]),
+    'truncating casts': statements(lambda s: [replace(s, args=(*s.args[:2], 'CAST_FLOOR', *s.args[3:]))]
+                                   if isinstance(s, Instr) and s.op == 'cast' else [s]),
     'comparisons of tiles': statements(lambda s: [replace(s, args=(*s.args[:2], s.args[1], *s.args[3:]))]
                                        if isinstance(s, Instr) and s.op.startswith('compare') else [s]),
     'barriers': renamed('set_flag', 'pipe_barrier'),

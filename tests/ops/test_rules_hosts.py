@@ -15,7 +15,8 @@ def half(*shape):
     return torch.zeros(shape, dtype=torch.float16)
 
 
-@pytest.mark.parametrize('name', ['matmul.qk_batched', 'flash_attn.full', 'flash_attn.ws3', A3, 'paged_attn.split_kv', 'sparse_flash_attn.vid_eliminated'])
+@pytest.mark.parametrize('name', ['matmul.qk_batched', 'flash_attn.full', 'flash_attn.ws3', A3, 'paged_attn.split_kv',
+                                  'sparse_flash_attn.vid_eliminated'])
 def test_C0_3_the_limits_of_a_row_are_guards(name):
     """Every attention row names a head it is not made for; the contract refuses it."""
     assert {'head', 'head-dim', 'D'} & {b.name for b in operators()[name].variant.bad}

@@ -11,7 +11,8 @@ from tiletwin.harness.registry import operators
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = ROOT.parent / 'shared' / 'spec' / 'operators.md'
-ROWS = [tuple(line.split('\t')) for line in Path(__file__).with_name('rules.tsv').read_text(encoding='utf-8').splitlines() if not line.startswith('#')]
+TABLE = Path(__file__).with_name('rules.tsv').read_text(encoding='utf-8').splitlines()
+ROWS = [tuple(line.split('\t')) for line in TABLE if not line.startswith('#')]
 MISSING = Path(__file__).with_name('missing.txt').read_text(encoding='utf-8').split()
 
 

@@ -120,7 +120,8 @@ A3_4STAGE = Variant(
         # Three tiles of two products ahead, then product by product in turn, then the rest.
         products('C1.8', 'products run three tiles ahead, then in turn', {'k_l1': 'qk', 'v_l1': 'pv'},
                  ['qk'] * 6 + ['pv', 'qk'] * 16 + ['pv'] * 6, 'reuse'),
-        waits('C1.9', 'the steady loop of the vector cores rescales the sum before it makes probabilities', 'V', 1, (PV_READY, QK_READY), 'reuse', 'steady'),
+        waits('C1.9', 'the steady loop of the vector cores rescales the sum before it makes probabilities', 'V', 1, (PV_READY, QK_READY),
+              'reuse', 'steady'),
         tiles('C1.11', 'reuse', workspace_qk=('GM', 'float32', 1, 8, 128, 256), workspace_pv=('GM', 'float32', 1, 8, 128, 128),
               workspace_p=('GM', 'float16', 1, 8, 128, 256)),
         in_flight('C1.11', 'a queue never holds more than eight tiles', ('AIC FIX', 's_l0', 2), ('AIV0 MTE2', 's_ub', 2), 8, 'reuse'),

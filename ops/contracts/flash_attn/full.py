@@ -5,7 +5,8 @@ import math
 import torch
 
 from tiletwin.errors import CallError
-from tiletwin.harness.claims import columns, kept_busy, narrow_factors, operands, overlap, peak, products, routes, sentinel, starts_afresh, tiles, written
+from tiletwin.harness.claims import (columns, kept_busy, narrow_factors, operands, overlap, peak, products, routes, sentinel, starts_afresh, tiles,
+                                     written)
 from tiletwin.harness.contract import BadInput, Case, Form, Operand, Output, Variant
 
 from .inputs import half, multiple, refuse_scale, three

@@ -41,7 +41,8 @@ WS3 = Variant(
         # Scores, probabilities, products: one workspace each, a ring of slots per core.
         tiles('C4.3', 'reuse', workspace_1=('GM', 'float32', 1, 3, 128, 128), workspace_2=('GM', 'float16', 1, 3, 128, 128),
               workspace_3=('GM', 'float32', 1, 3, 128, 128)),
-        tiles('C4.3', 'reuse', modes=('developer',), workspace_1=('GM', 'float32', None, None, 64, 64), workspace_2=('GM', 'float16', None, None, 64, 64),
+        tiles('C4.3', 'reuse', modes=('developer',), workspace_1=('GM', 'float32', None, None, 64, 64),
+              workspace_2=('GM', 'float16', None, None, 64, 64),
               workspace_3=('GM', 'float32', None, None, 64, 128)),
         routes('C0.14', has=('L0C GM', 'GM UB', 'UB GM', 'GM L1'), never=('L0C UB', 'UB L1'), modes=BOTH),
         starts_afresh('C0.11'),

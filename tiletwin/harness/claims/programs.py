@@ -194,8 +194,8 @@ def columns(rule: str, *cases: str) -> Claim:
 def waits(rule: str, says: str, core: str, stage: int, wanted: Sequence[int], *cases: str) -> Claim:
     """Cross flags that a stage (see `stages`) waits for, in order."""
     def instead(p: Program) -> str:
-        loops = staged(p, core)
-        found = [E.int_value(s.args[0]) for s in walk(loops[stage].body) if isinstance(s, Instr) and s.op == 'wait_cross_flag'] if stage < len(loops) else []
+        body = next((x.body for x in staged(p, core)[stage:stage + 1]), ())
+        found = [E.int_value(s.args[0]) for s in walk(body) if isinstance(s, Instr) and s.op == 'wait_cross_flag']
         return '' if found == list(wanted) else f'waits for {found}'
     return of_program(rule, says, instead, *cases)
 
