@@ -5,7 +5,10 @@ Only the starts of the GM tiles are generated, so this is far cheaper than the f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from array import array
+from collections import deque
+from typing import TYPE_CHECKING, Callable, Iterable
 
 from ..ir import expr as E
 from ..ir.nodes import For, Instr, Program, Region, Store
@@ -15,6 +18,9 @@ from .issue import IssueGenerator, compile_function
 
 if TYPE_CHECKING:
     import numpy as np
+
+# Of a launch with more touches its first part stands for the whole: what it does again it does at the same distances.
+MOST = 4_000_000
 
 
 class TouchGenerator(IssueGenerator):
@@ -44,8 +50,38 @@ class TouchGenerator(IssueGenerator):
             del self.lines[mark:]
 
 
-def touches(program: Program, geometry: Geometry, scalars: dict, blocks: int, cores: int) -> tuple[list[tuple[str, int, bool]], 'np.ndarray', 'np.ndarray']:
-    """Sites (tensor, bytes, is it read), and the site and first byte of every touch, in time order.
+class _Enough(Exception):
+    pass
+
+
+def _count(function: Callable, cids: Iterable[int], vid: int, scalars: dict) -> int:
+    """Touches of one core."""
+    seen = array('H')
+    for cid in cids:
+        function(seen.append, deque(maxlen=0).append, cid, vid, scalars)
+    return len(seen)
+
+
+def _first(function: Callable, cids: Iterable[int], vid: int, scalars: dict, most: int | None) -> tuple[array, array]:
+    """Site and start of the touches of one core, the first `most` of them."""
+    site, start = array('H'), array('q')
+
+    def bounded(number: int) -> None:
+        if len(site) == most:
+            raise _Enough
+        site.append(number)
+
+    try:
+        for cid in cids:
+            function(site.append if most is None else bounded, start.append, cid, vid, scalars)
+    except _Enough:
+        pass
+    return site, start
+
+
+def touches(program: Program, geometry: Geometry, scalars: dict, blocks: int, cores: int,
+            most: int = MOST) -> tuple[list[tuple[str, int, bool]], 'np.ndarray', 'np.ndarray', bool]:
+    """Sites (tensor, bytes, is it read), the site and first byte of every touch, in time order, and whether that is only the first part.
 
     Blocks go round `cores`; the n-th touch of every core of one kind happens at the same time, and each kind is spread evenly
     over the launch.
@@ -59,20 +95,18 @@ def touches(program: Program, geometry: Geometry, scalars: dict, blocks: int, co
         source = gen.source('touch', 'ev, at, cid, vid, scalars')
         if gen.emitted:
             functions[role] = compile_function(source, 'touch')
+    busy = min(cores, blocks)
+    vids = {'C': 1, 'V': program.launch.vectors}
+    counts = {role: _count(functions[role], range(0, blocks, cores), 0, scalars) for role in functions}
+    share = most / max(1, busy * sum(counts[role] * vids[role] for role in functions))
     parts: list[tuple] = []
-    for role, vids in (('C', 1), ('V', program.launch.vectors)):
-        longest, mine = 0, []
-        for core in range(min(cores, blocks)):
-            for vid in range(vids if role in functions else 0):
-                site: list[int] = []
-                start: list[int] = []
-                for cid in range(core, blocks, cores):
-                    functions[role](site.append, start.append, cid, vid, scalars)
-                mine.append((np.array(site, np.int32), np.array(start, np.int64)))
-                longest = max(longest, len(site))
-        parts += [(np.arange(len(s)) / longest, s, a) for s, a in mine if len(s)]
+    for role in functions:
+        bound = math.ceil(counts[role] * share) if share < 1 else None
+        mine = [_first(functions[role], range(core, blocks, cores), vid, scalars, bound) for core in range(busy) for vid in range(vids[role])]
+        longest = max(len(s) for s, _ in mine)
+        parts += [(np.arange(len(s)) / longest, np.array(s, np.int32), np.array(a, np.int64)) for s, a in mine if len(s)]
     if not parts:
-        return [], np.zeros(0, np.int32), np.zeros(0, np.int64)
+        return [], np.zeros(0, np.int32), np.zeros(0, np.int64), False
     order = np.argsort(np.concatenate([t for t, _, _ in parts]), kind='stable')
     which, at = np.concatenate([s for _, s, _ in parts])[order], np.concatenate([a for _, _, a in parts])[order]
     sites = []
@@ -82,4 +116,4 @@ def touches(program: Program, geometry: Geometry, scalars: dict, blocks: int, co
         for e, full in zip(r.extents, geometry.shapes[r.buffer]):
             count *= min(e.value, full) if isinstance(e, E.Const) else full
         sites.append((program.root(r.buffer)[0].name, count * buffer.es, read))
-    return sites, which, at * np.array([program.buffers[r.buffer].es for r, _ in regions])[which]
+    return sites, which, at * np.array([program.buffers[r.buffer].es for r, _ in regions])[which], share < 1
