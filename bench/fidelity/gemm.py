@@ -12,6 +12,11 @@ import tiletwin
 from pass_configs import EXPERT
 from tiletwin import language as T
 
+from .elementwise import gelu_tanh
+
+
+GELU_ROWS = 16  # of a tile in UB at a time
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -28,18 +33,21 @@ class Schedule:
     accumulators: int = 1
 
 
-def gemm(M, N, K, plan=Schedule(), in_dtype='float16', out_dtype='float32', acc_dtype='float'):
-    """The compiled kernel for one shape: `kernel(A, B) -> C`."""
+def gemm(M, N, K, plan=Schedule(), in_dtype='float16', out_dtype='float32', acc_dtype='float', gelu=False):
+    """The compiled kernel for one shape: `kernel(A, B) -> C`. With `gelu` the vector cores follow the cube core: they read each finished
+    float16 tile of C back from GM and put its Gelu in its place."""
     bm, bn, bk = plan.block
     k_steps = -(-K // bk)
     steps_a, steps_b = min(plan.steps_a, k_steps), min(plan.steps_b, k_steps)
     if max(steps_a, steps_b) % min(steps_a, steps_b):
         raise ValueError(f'panels of {steps_a} and {steps_b} steps do not end together')
-    return _gemm(M, N, K, bm, bn, bk, steps_a, steps_b, plan.slots, plan.slots_b, *plan.grid, plan.swizzle, plan.along_n, plan.accumulators, in_dtype, out_dtype, acc_dtype)
+    if gelu and (M % bm or N % plan.block[1] or bm % (2 * GELU_ROWS) or out_dtype != 'float16'):
+        raise ValueError('Gelu follows whole tiles of float16')
+    return _gemm(M, N, K, bm, bn, bk, steps_a, steps_b, plan.slots, plan.slots_b, *plan.grid, plan.swizzle, plan.along_n, plan.accumulators, in_dtype, out_dtype, acc_dtype, gelu)
 
 
 @tiletwin.jit(out_idx=[2], pass_configs=EXPERT)
-def _gemm(M, N, K, bm, bn, bk, steps_a, steps_b, slots, slots_b, grid_m, grid_n, swizzle, along_n, accumulators, in_dtype, out_dtype, acc_dtype):
+def _gemm(M, N, K, bm, bn, bk, steps_a, steps_b, slots, slots_b, grid_m, grid_n, swizzle, along_n, accumulators, in_dtype, out_dtype, acc_dtype, gelu):
     m_tiles = -(-M // bm)
     n_tiles = -(-N // bn)
     k_steps = -(-K // bk)
@@ -69,12 +77,12 @@ def _gemm(M, N, K, bm, bn, bk, steps_a, steps_b, slots, slots_b, grid_m, grid_n,
             a_l0 = T.alloc_L0A((2, bm, bk), in_dtype)
             b_l0 = T.alloc_L0B((2, bk, bn), in_dtype)
             c_l0 = T.alloc_L0C((accumulators, bm, bn), acc_dtype)
+            m_first = cid // grid_n * m_share
+            n_first = cid % grid_n * n_share
+            n_count = T.max(T.min(n_share, n_tiles - n_first), 0)
+            grid_tiles = T.max(T.min(m_share, m_tiles - m_first), 0) * n_count
+            tiles = grid_tiles if grid_m else (m_tiles * n_tiles - cid + cores - 1) // cores
             with T.Scope('C'):
-                m_first = cid // grid_n * m_share
-                n_first = cid % grid_n * n_share
-                n_count = T.max(T.min(n_share, n_tiles - n_first), 0)
-                grid_tiles = T.max(T.min(m_share, m_tiles - m_first), 0) * n_count
-                tiles = grid_tiles if grid_m else (m_tiles * n_tiles - cid + cores - 1) // cores
                 for e in T.serial(2):
                     T.set_flag('m', 'mte1', e)
                 for e in T.serial(slots):
@@ -148,6 +156,8 @@ def _gemm(M, N, K, bm, bn, bk, steps_a, steps_b, slots, slots_b, grid_m, grid_n,
                     T.set_flag('m', 'fix', t % accumulators)
                     T.wait_flag('m', 'fix', t % accumulators)
                     T.copy(c_l0[t % accumulators, :, :], C[row, col])
+                    if gelu:
+                        T.set_cross_flag('FIX', 0)
                     T.set_flag('fix', 'm', t % accumulators)
 
                 for e in T.serial(2):
@@ -158,5 +168,35 @@ def _gemm(M, N, K, bm, bn, bk, steps_a, steps_b, slots, slots_b, grid_m, grid_n,
                     T.wait_flag('mte1', 'mte2', 2 + e)
                 for e in T.serial(accumulators):
                     T.wait_flag('fix', 'm', e)
+
+            if gelu:
+                c_ub = T.alloc_ub((GELU_ROWS, bn), out_dtype)
+                x = T.alloc_ub((GELU_ROWS, bn), 'float')
+                p = T.alloc_ub((GELU_ROWS, bn), 'float')
+                q = T.alloc_ub((GELU_ROWS, bn), 'float')
+                r = T.alloc_ub((GELU_ROWS, bn), 'float')
+                with T.Scope('V'):
+                    T.set_flag('mte3', 'mte2', 0)
+                    for t in T.serial(tiles):
+                        back_v = T.if_then_else(t // n_count % 2 == 1, n_count - 1 - t % n_count, t % n_count)
+                        T.wait_cross_flag(0, 'mte2')
+                        for i in T.serial(bm // 2 // GELU_ROWS):
+                            row_v = (m_first + t // n_count) * bm + vid * (bm // 2) + i * GELU_ROWS
+                            col_v = (n_first + back_v) * bn
+                            T.wait_flag('mte3', 'mte2', 0)
+                            T.copy(C[row_v, col_v], c_ub)
+                            T.set_flag('mte2', 'v', 0)
+                            T.wait_flag('mte2', 'v', 0)
+                            T.tile.cast(x, c_ub, 'CAST_NONE', GELU_ROWS * bn)
+                            T.pipe_barrier('v')
+                            gelu_tanh(q, x, p, q, r, True)
+                            T.pipe_barrier('v')
+                            T.tile.cast(c_ub, q, 'CAST_RINT', GELU_ROWS * bn)
+                            T.set_flag('v', 'mte3', 0)
+                            T.pipe_barrier('v')
+                            T.wait_flag('v', 'mte3', 0)
+                            T.copy(c_ub, C[row_v, col_v])
+                            T.set_flag('mte3', 'mte2', 0)
+                    T.wait_flag('mte3', 'mte2', 0)
 
     return main

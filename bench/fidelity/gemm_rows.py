@@ -140,8 +140,12 @@ def gelu_row(row: Row) -> Modelled | Skip:
         tile = (256, 256, 64) if row.arch == 'a5' else (128, 256, 64)
         return Modelled(lambda: gemm(*shape, large(row, tile, cores), *kinds), f'{tile[0]}x256x64 products in deep panels, as the last step of the ladder',
                         like=replace(row, shape='4096^3 + gelu') if max(shape) > 4096 else None)
+    if row.kernel == 'fused via GM':
+        tile = (128, 256, 64)
+        return Modelled(lambda: gemm(*shape, large(row, tile, cores), *kinds, gelu=True), '128x256x64 products in deep panels, Gelu on each finished tile through GM',
+                        like=replace(row, shape='4096^3 + gelu') if max(shape) > 4096 else None)
     if row.kernel == 'gelu alone':
         n, chip = shape[0] * shape[1], row.chip
         width = unary_tile(n, kinds[1], chip.cube_cores, chip.memories['UB'].bytes)
         return Modelled(lambda: unary(n, kinds[1], 'gelu_tanh', chip.cube_cores, width), f'ours: flat tiles of {width}, two slots each way', 'bound')
-    return Skip('how the vector cores follow the products is not described')
+    return Skip('a 256x256 float tile does not fit UB, and how it is cut is not described')

@@ -88,3 +88,13 @@ def test_addition_again_and_again():
     kernel = add_again(256, 10, 0, 1280, 65536)
     assert torch.equal(kernel(), torch.full((256,), 3.0))
     clean(kernel)
+
+
+def test_product_with_gelu_on_the_vector_cores():
+    a, b = torch.randn(256, 128).half() / 8, torch.randn(128, 512).half()
+    kernel = gemm(256, 512, 128, Schedule(grid=(2, 1)), out_dtype='float16', gelu=True)
+    expected = torch.nn.functional.gelu((a.float() @ b.float()).half().float(), approximate='tanh')
+    torch.testing.assert_close(kernel(a, b).float(), expected, atol=4e-3, rtol=2e-3)
+    clean(kernel)
+    with pytest.raises(ValueError, match='whole tiles'):
+        gemm(250, 512, 128, Schedule(grid=(2, 1)), out_dtype='float16', gelu=True)
