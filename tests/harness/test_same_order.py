@@ -3,8 +3,9 @@
 import pytest
 
 from tests.hazards.kernels import Kernel, at, placed
+from tiletwin.backends.analysis import Analyser
 from tiletwin.harness.mutants import mutants
-from tiletwin.harness.same_order import Bound, Order, lost, needs
+from tiletwin.harness.same_order import Order, lost, needs
 from tiletwin.ir import expr as E
 from tiletwin.machine.chip import chip as chip_of
 
@@ -44,7 +45,7 @@ class Stream:
 
 
 def order(program):
-    return Order(Bound(program, 'a3', 'ascendc', {}, None))
+    return Order(Analyser(program, chip_of('a3'), 'ascendc', {}, False))
 
 
 def verdict(original, mutant):

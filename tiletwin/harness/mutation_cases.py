@@ -13,17 +13,56 @@ from ..backends.analysis import Analyser
 from ..errors import CallError
 from ..ir.nodes import Program
 from ..machine.chip import chip as chip_of
+from ..machine.cost import CostModel, Residency
 from ..passes.hoist_loads import hoist_loads
 from ..sanitize.findings import Finding
 from ..sim.execute import DataEngine
 from ..sim.options import Options
+from ..sim.steps import Expanded
 from .mutants import Mutant, mutants
 from .mutants_data import data_mutants
-from .same_order import Bound, Need, Order, Run, needs
+from .same_order import Need, Order, Run, needs
 
 if TYPE_CHECKING:
     from .contract import Case
     from .registry import Operator
+
+
+class Same(Analyser):
+    """Analyses a Program that moves the bytes of another one: instructions both hold are expanded once.
+
+    Cycles are those of an L2 that holds nothing, which no order depends on.
+    """
+
+    def __init__(self, program: Program, chip: str, target: str, scalars: dict[str, Any], pool: dict[tuple, tuple]):
+        super().__init__(program, chip_of(chip), target, scalars, True)
+        self.pool = pool
+
+    def expander(self, cost: CostModel):
+        expand, cache = super().expander(cost)
+        statics, pool = self.issuer.statics, self.pool
+
+        def shared(key: tuple) -> Expanded:
+            found = cache.get(key)
+            if found is None:
+                static = statics[key[0]]
+                where = (id(static.instr), static.role, *key[1:])
+                if where not in pool:
+                    # The instruction is kept with what it becomes, so that its identity stays its own.
+                    pool[where] = static.instr, expand(key)
+                found = cache[key] = pool[where][1]
+            return found
+
+        return shared, cache
+
+    def traffic(self, groups: list, fresh: frozenset[str]) -> list:
+        return []
+
+    def flops(self, groups: list) -> dict[str, int]:
+        return {}
+
+    def residency(self, tensors: list) -> Residency:
+        return Residency()
 
 
 LARGE = 5000  # instructions as the pipes see them, those of the scalar unit once a pipe
@@ -45,27 +84,39 @@ class Setting:
     first: bool = False  # its rings run full: the case to begin with
 
     @functools.cached_property
-    def analyser(self) -> Analyser:
-        return Analyser(hoist_loads(self.program), chip_of(self.chip), self.target, self.scalars, True)
+    def source(self) -> Program:
+        """The program mutants are made of: their unchanged instructions are its own."""
+        return hoist_loads(self.program)
+
+    @functools.cached_property
+    def pool(self) -> dict[tuple, tuple]:
+        return {}
+
+    def same(self, program: Program) -> Same:
+        return Same(program, self.chip, self.target, self.scalars, self.pool)
+
+    def analyser(self, program: Program, sanitize: bool) -> Analyser:
+        """With the traffic of its own: where cycles count."""
+        return Analyser(hoist_loads(program), chip_of(self.chip), self.target, self.scalars, sanitize)
 
     @functools.cached_property
     def reads(self) -> dict | None:
         """Scalars the cores read from memory, where they steer them. A mutant of the synchronisation reads the same ones."""
-        if self.analyser.issuer.depends_on_data is None:
+        if self.same(self.source).issuer.depends_on_data is None:
             return None
-        return DataEngine(hoist_loads(self.program), self.target, self.scalars).run(self.tensors(), self.empty, log=True, threads=1).logs
+        return DataEngine(self.source, self.target, self.scalars).run(self.tensors(), self.empty, log=True, threads=1).logs
 
     @property
     def empty(self) -> frozenset[str]:
         return self.poisoned | frozenset(self.program.attrs.get('auto_gm', ()))
 
     def findings(self, program: Program) -> tuple[Finding, ...]:
-        return Analyser(hoist_loads(program), chip_of(self.chip), self.target, self.scalars, True).run(self.empty, self.reads).findings
+        return self.same(program).run(self.empty, self.reads).findings
 
     @functools.cached_property
     def known(self) -> frozenset[str]:
         """What the original is told already."""
-        return frozenset(f.id for f in self.findings(self.program))
+        return frozenset(f.id for f in self.findings(self.source))
 
     def run(self, program: Program) -> tuple[tuple[Finding, ...], dict[str, torch.Tensor]]:
         """Findings and tensors of a run with data."""
@@ -90,19 +141,19 @@ class Setting:
 
     @functools.cached_property
     def mutants(self) -> dict[tuple, Mutant]:
-        return {m.key: m for m in (*mutants(self.program, chip_of(self.chip)), *data_mutants(self.program))}
+        return {m.key: m for m in (*mutants(self.source, chip_of(self.chip)), *data_mutants(self.source))}
 
     # -- order --------------------------------------------------------------------------------------------------------
     def order(self, program: Program) -> Order:
-        return Order(Bound(program, self.chip, self.target, self.scalars, self.reads))
+        return Order(self.same(program), self.reads)
 
     @functools.cached_property
     def queues(self) -> list[dict]:
-        return self.order(self.program).queues()
+        return self.order(self.source).queues()
 
     @functools.cached_property
     def runs(self) -> list[tuple[Run, Need]]:
-        return [(run, needs(run)) for run in self.order(self.program).runs()]
+        return [(run, needs(run)) for run in self.order(self.source).runs()]
 
     @functools.cached_property
     def size(self) -> int:

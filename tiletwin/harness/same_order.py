@@ -19,25 +19,11 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from ..backends.analysis import Analyser, blocks_meet
-from ..ir.nodes import Program
-from ..machine.chip import chip as chip_of
-from ..passes.hoist_loads import hoist_loads
 from ..sanitize.cells import home
 from ..sim.access import overlap
 from ..sim.pipes import S, CoreState
 from ..sim.schedule import Schedule
 from ..sim.steps import ALL, Step
-
-
-@dataclass(frozen=True)
-class Bound:
-    """A Program as one launch runs it."""
-
-    program: Program
-    chip: str
-    target: str
-    scalars: dict
-    reads: dict | None  # scalars each core read from memory, where they steer it
 
 
 @dataclass
@@ -74,29 +60,23 @@ Need = dict[int, list[dict[int, int]]]  # pipe -> per operation: pipe -> number 
 class Order:
     """The order relation of one launch."""
 
-    def __init__(self, bound: Bound):
-        self.bound = bound
-        self.analyser = Analyser(hoist_loads(bound.program), chip_of(bound.chip), bound.target, bound.scalars, False)
-        self.meeting = blocks_meet(self.analyser.program)
+    def __init__(self, analyser: Analyser, reads: dict | None = None):
+        """`reads`: the scalars each core reads from memory, where they steer it."""
+        self.analyser, self.reads = analyser, reads
+        self.meeting = blocks_meet(analyser.program)
 
     def batches(self) -> list[dict]:
         """Issue streams by (block, core): of all blocks when they meet, else of one block of each kind."""
         issuer = self.analyser.issuer
-        groups = issuer.groups(self.analyser.blocks, self.bound.reads)
-
-        def events(block: int, core: int) -> list:
-            return issuer.events(block, core, (self.bound.reads or {}).get((block, core)))
-
-        def batch(blocks: list[int]) -> dict:
-            return {(b, c): events(b, c) for b in blocks for c in range(issuer.cores)}
-
-        if self.meeting:
-            return [batch(sorted(b for g in groups for b in g.blocks))]
-        return [{(g.blocks[0], c): stream for c, stream in enumerate(g.streams)} for g in groups]
+        groups = issuer.groups(self.analyser.blocks, self.reads)
+        if not self.meeting:
+            return [{(g.blocks[0], c): stream for c, stream in enumerate(g.streams)} for g in groups]
+        blocks = sorted(b for g in groups for b in g.blocks)
+        return [{(b, c): issuer.events(b, c, (self.reads or {}).get((b, c))) for b in blocks for c in range(issuer.cores)}]
 
     def queues(self) -> list[dict]:
         """What each pipe sees: its own instructions among those of the scalar unit that all pipes wait for."""
-        expand, _ = self.analyser.expander(self.analyser.cost())
+        expand, _ = self.analyser.plain
         out = []
         for batch in self.batches():
             found: dict = {}
@@ -110,12 +90,11 @@ class Order:
 
     def runs(self) -> list[Run]:
         a = self.analyser
-        cost = a.cost()
-        expand, _ = a.expander(cost)
+        expand, _ = a.plain
         out = []
         for batch in self.batches():
             run = Run(frozenset(f'GM:{name}' for name in a.issuer.shifts.written))
-            outcome = Schedule(batch, a.issuer.cores - 1, expand, cost, a.chip, (run,)).run()
+            outcome = Schedule(batch, a.issuer.cores - 1, expand, a.cost(), a.chip, (run,)).run()
             run.broken = run.broken or self.crossed(batch, expand)
             run.left = sum(len(queue) for c in outcome.cores for queue in c.cross.values())
             out.append(run)

@@ -11,14 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Iterable, Sequence
 
-from ..backends.analysis import Analyser
 from ..errors import EnvironmentError_, Span, TileTwinError
 from ..ir import expr as E
 from ..ir.nodes import Instr, Program, Scope, Stmt, walk
 from ..ir.verify import verify
 from ..machine.chip import chip as chip_of
 from ..passes.addresses import footprint, peak
-from ..passes.hoist_loads import hoist_loads
 from ..sanitize.findings import Finding, Side
 from .gather import operators_named
 from .mutants import CROSS, ID, Site, describe, move, pool, rewritten, sites, used_ids
@@ -110,12 +108,12 @@ class Judge:
 
     def __init__(self, setting: Setting):
         self.s = setting
-        self.cycles, self.findings = self.look(setting.program)
+        self.cycles, self.findings = self.look(setting.source)
         self.known = {f.id for f in self.findings}
 
     def look(self, program: Program, sanitize: bool = True) -> tuple[float, tuple[Finding, ...]]:
         s = self.s
-        found = Analyser(hoist_loads(program), chip_of(s.chip), s.target, s.scalars, sanitize).run(s.empty, s.reads)
+        found = s.analyser(program, sanitize).run(s.empty, s.reads)
         return found.cycles, found.findings
 
     def new(self, program: Program) -> tuple[float, list[Finding]]:
@@ -165,7 +163,7 @@ def whatif(operator: 'Operator', mode: str = 'expert', chip: str = 'a3', case: s
     quick = [setting_of(operator, c, mode, chip) for c in cases if not c.slow]
     found = [s for s in quick if s.name in {c.name for c in chosen}] or [setting_of(operator, c, mode, chip) for c in chosen]
     if case is None:
-        found = [max(found, key=lambda s: s.analyser.run(s.empty, s.reads).cycles)]
+        found = [max(found, key=lambda s: s.analyser(s.program, False).run(s.empty, s.reads).cycles)]
     return [of_setting(s, operator.name, mode, quick) for s in found]
 
 
@@ -181,13 +179,13 @@ def _everywhere(g: Gain, others: Sequence[Setting]) -> Gain:
     if not (g.keys and g.verdict == CLEAN and g.cycles > 0):
         return g
     for s in others:
-        same = [site for site in sites(s.program) if site.key in g.keys]
+        same = [site for site in sites(s.source) if site.key in g.keys]
         if not same:
             continue
         if g.change == 'remove':
-            program: Program | None = _without(s.program, same)
+            program: Program | None = _without(s.source, same)
         else:
-            program = move(s.program, same[0], same[0].first.op in SETS)
+            program = move(s.source, same[0], same[0].first.op in SETS)
         new = [f for f in s.findings(program) if f.id not in s.known] if program is not None else []
         if new:
             return replace(g, verdict=f'{_verdict(new)} in case {s.name}', bound=True)
@@ -200,7 +198,7 @@ def _without(program: Program, gone: Sequence[Site]) -> Program:
 
 # -- removing, and one slot more --------------------------------------------------------------------------------------------
 def _edges_and_slots(judge: Judge) -> list[Gain]:
-    program = judge.s.program
+    program = judge.s.source
     gains: list[Gain] = []
     held: set[str] = set()
     for edge in edges(program):
@@ -242,7 +240,7 @@ def _in_cube(program: Program, s: Instr) -> bool:
 
 def _credit(judge: Judge, edge: Edge, buffers: list[str]) -> Gain:
     """The producer of the buffers one turn further ahead."""
-    program, chip = judge.s.program, chip_of(judge.s.chip)
+    program, chip = judge.s.source, chip_of(judge.s.chip)
     sets = [s.first for s in edge.sites if s.first.op in SETS]
     first = sets[0]
     extra = tuple(replace(first, args=(*first.args[:ID[first.op]], E.Const(i), *first.args[ID[first.op] + 1:])) for i in edge.ids)
@@ -275,7 +273,7 @@ def _prefixed(body: tuple[Stmt, ...], near: Instr, extra: tuple[Stmt, ...]) -> t
 # -- moving ---------------------------------------------------------------------------------------------------------------
 def _moves(judge: Judge) -> list[Gain]:
     """A flag set earlier or waited for later, as far as it goes one place at a time, where the kernel stays clean and gains."""
-    program = judge.s.program
+    program = judge.s.source
     gains = []
     for site in sites(program):
         s = site.first
