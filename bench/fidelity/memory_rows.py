@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from .add import add, add_again, add_one_core
-from .data_copy import to_l1, to_ub
+from .data_copy import shared_to_ub, to_l1, to_ub
 from .elementwise import unary, unary_tile
 from .registry import Modelled, Skip, models
 from .rows import Row
@@ -36,6 +36,16 @@ def data_copy_row(row: Row) -> Modelled | Skip:
     text = f'tiles of {rows}x{cols}' + (f', {slices} slices read {times} times' if parts else '') + ('' if tile else '; tile not stated')
     like = replace(row, shape=f'{M // 16}x{N}') if M * N // (rows * cols * blocks) > 1000 else None
     return Modelled(lambda: to(M, N, rows, cols, blocks, slices, times), text, like=like)
+
+
+@models('dma_conflict')
+def shared_row(row: Row) -> Modelled | Skip:
+    """Every core reads the whole matrix. In one order, the line all cores want decides, whatever the tile."""
+    shape = matrix(row)
+    if shape is None or 'UB' not in row.kernel or 'same-address' not in row.kernel:
+        return Skip('24 cores x 6.3 MB in 205 us is 0.73 TB/s, a quarter of what L2 gives distinct addresses: tile and repeats are not stated')
+    M, N = shape
+    return Modelled(lambda: shared_to_ub(M, N, 64, row.core_counts[0] // 2), 'every core reads tiles of 64 rows in the same order')
 
 
 @models('elementwise')

@@ -6,7 +6,7 @@ import pytest
 from tiletwin.ir.ops import OPS, ROUTES
 from tiletwin.machine.chip import CHIPS, chip
 from tiletwin.machine.cost import CostModel, Residency
-from tiletwin.machine.l2 import Tensor, fits, hbm_cycles, hit_shares, residency
+from tiletwin.machine.l2 import Tensor, crowds, fits, hbm_cycles, hit_shares, residency
 from tiletwin.machine.vector import VECTOR_OPS
 
 
@@ -289,3 +289,18 @@ def test_launch_block_and_scalar_constants():
     assert 3 <= us(m.launch('vector')) <= 5 and us(m.launch('cube')) == pytest.approx(5.9, rel=0.01)
     assert 2 * m.scalar('gm_read') + m.scalar('gm_write') + m.scalar('loop') == 34
     assert m.sync_all(48) > m.cross_flag() > m.flag() and m.pipe_barrier('ALL') > m.pipe_barrier('V')
+
+
+def test_cores_that_read_one_tile_at_once_are_counted_per_moment():
+    tensors = [Tensor('A', 100, 1, 0, False), Tensor('B', 100, 1, 0, False)]
+    # Two moments of four cores: all at one tile of A, then pairs at two tiles of B.
+    which, tile = np.array([0, 0, 0, 0, 1, 1, 1, 1]), np.array([5, 5, 5, 5, 7, 8, 7, 8])
+    assert crowds(tensors, which, tile, 4) == {'A': 4, 'B': 2}
+    assert crowds(tensors, which[:7], tile[:7], 4) == {}, 'cores of unequal length have no common moments'
+
+
+def test_a_line_all_cores_want_serves_them_one_after_the_other():
+    c = chip('a2')
+    crowd = CostModel(c, 24, 48, Residency({'A': 1.0}, crowds={'A': 48.0})).dma('gm_to_ub', 64, 1024, 1024, tensor='A').cycles
+    assert c.microseconds(96 * crowd) == pytest.approx(474.7, rel=0.01), 'hardware 3.5: 6144 rows of 1 KiB by every core in one order'
+    assert CostModel(c, 24, 48, Residency({'A': 1.0})).dma('gm_to_ub', 64, 1024, 1024, tensor='A').cycles < crowd / 5

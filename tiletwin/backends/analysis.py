@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..ir.nodes import Instr, Program, walk
-from ..ir.ops import PIPES
+from ..ir.ops import OPS, PIPES
 from ..machine.chip import Chip
 from ..machine.cost import CostModel, Residency
-from ..machine.l2 import Tensor, fits, hbm_cycles, hit_shares, residency
+from ..machine.l2 import Tensor, crowds, fits, hbm_cycles, hit_shares, residency
 from ..sanitize.checker import Checker
 from ..sanitize.findings import Finding
 from ..sim.access import Geometry, evaluate
@@ -124,12 +124,22 @@ class Analyser:
 
     def residency(self, tensors: list[Tensor]) -> Residency:
         """What L2 does for this launch."""
-        if fits(self.chip, tensors) or self.issuer.depends_on_data is not None:
+        small = fits(self.chip, tensors)
+        if self.issuer.depends_on_data is not None or small and not self.only_copies:
             return residency(self.chip, tensors, warm=self.warm, bypass=self.bypass)
         sites, which, at, part = touches(self.program, self.geometry, self.scalars, self.blocks, self.chip.cube_cores)
         index = {t.name: i for i, t in enumerate(tensors)}
         tensor, size, read = (np.array(column)[which] for column in ([index[n] for n, _, _ in sites], [b for _, b, _ in sites], [r for _, _, r in sites]))
-        return residency(self.chip, tensors, hit_shares(self.chip, tensors, tensor, at, size, read, part), bypass=self.bypass)
+        found = residency(self.chip, tensors, None if small else hit_shares(self.chip, tensors, tensor, at, size, read, part), self.warm, self.bypass)
+        if not self.only_copies:
+            return found
+        cores = min(self.blocks, self.chip.cube_cores) * (self.program.launch.vectors if self.kind == 'vector' else 1)
+        return replace(found, crowds=crowds(tensors, tensor, at, cores))
+
+    @functools.cached_property
+    def only_copies(self) -> bool:
+        """Cores that only copy stay in step; what they compute between copies would let them drift apart."""
+        return len(self.program.tensors) > 0 and not any(isinstance(s, Instr) and OPS[s.op].pipe in ('M', 'V') for s in walk(self.program.body))
 
     def run(self, poisoned: frozenset[str], logs: dict | None = None) -> Analysis:
         groups = self.issuer.groups(self.blocks, logs)

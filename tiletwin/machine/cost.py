@@ -42,6 +42,7 @@ class Residency:
 
     hits: Mapping[str, float] = field(default_factory=dict)  # GM tensor -> share of its read bytes that L2 holds; absent = 0
     spilled: float = 0.0  # share of the written bytes that reach HBM within the launch
+    crowds: Mapping[str, float] = field(default_factory=dict)  # GM tensor -> cores that read the same bytes of it at the same time; absent = 1
     slowed: float = 1.0  # misses and spilled writes together are more than HBM moves in the time: factor on both
 
 
@@ -70,9 +71,9 @@ class CostModel:
         line = int(self._k['gm.line'])
         split = rows > 1 and gm_pitch_bytes != row_bytes
         aligned = gm_start_bytes % line == 0 and not (split and gm_pitch_bytes % line)
-        return self._dma(route, rows, row_bytes, split, aligned, src_es / dst_es, self._l2.hits.get(tensor, 0.0))
+        return self._dma(route, rows, row_bytes, split, aligned, src_es / dst_es, self._l2.hits.get(tensor, 0.0), self._l2.crowds.get(tensor, 1.0))
 
-    def _dma_cost(self, route: str, rows: int, row_bytes: int, split: bool, aligned: bool, widening: float, hit: float) -> Cost:
+    def _dma_cost(self, route: str, rows: int, row_bytes: int, split: bool, aligned: bool, widening: float, hit: float, crowd: float) -> Cost:
         kind, way = _ROUTES[route]
         # Rows that touch in GM are one burst.
         bursts, burst = (rows, row_bytes) if split else (1, rows * row_bytes)
@@ -82,6 +83,9 @@ class CostModel:
             line = self._k['gm.line']
             per_burst = (self._read_burst if way == 'read' else self._write_burst)(kind, route, math.ceil(burst / line) * line, hit)
             moving = bursts * per_burst / (1.0 if aligned else self._k['gm.misaligned'])
+            if way == 'read' and crowd > 1:
+                # Requests of several cores for one line of 512 B are served one after the other.
+                moving = max(moving, crowd * bursts * math.ceil(burst / 512) * self._k['gm.same_line'])
         cycles = max(self._k[f'{route}.issue'], rows * self._k[f'{route}.row'], moving)
         if route.startswith('l0c'):
             cycles = max(cycles, rows * row_bytes * widening / self._k['cube.l0c_read'])

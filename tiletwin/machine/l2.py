@@ -99,6 +99,20 @@ def hit_shares(chip: Chip, tensors: Sequence[Tensor], which: 'np.ndarray', tile:
     return {t.name: float(g / a) for t, a, g in zip(tensors, asked, got) if a}
 
 
+def crowds(tensors: Sequence[Tensor], which: 'np.ndarray', tile: 'np.ndarray', cores: int) -> dict[str, float]:
+    """How many of the cores touch the same tile at the same time, per tensor. The touches of one moment lie side by side; a launch whose cores
+    do not all have the same number of them has no such moments."""
+    import numpy as np
+
+    if len(which) % cores:
+        return {}
+    moment = np.arange(len(which)) // cores
+    _, where, times = np.unique(np.stack([moment, which, tile]), axis=1, return_inverse=True, return_counts=True)
+    together = times[where.reshape(-1)].astype(float)
+    total, count = np.bincount(which, together, len(tensors)), np.bincount(which, minlength=len(tensors))
+    return {t.name: float(a / b) for t, a, b in zip(tensors, total, count) if b}
+
+
 def _footprint(gaps: 'np.ndarray', weights: 'np.ndarray', total: float, n: int, windows: 'np.ndarray') -> 'np.ndarray':
     """Mean distinct bytes in windows of the given lengths: a tile is missing from the windows that lie inside one of its gaps."""
     import numpy as np
