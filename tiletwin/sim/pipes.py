@@ -39,7 +39,7 @@ class CoreState:
 
     __slots__ = ('index', 'name', 'block', 'events', 'position', 'pending', 'know', 'count', 'free', 'landed', 'busy', 'queues', 'now',
                  'flags', 'last_set', 'ahead', 'issued_set', 'counted', 'order', 'joined', 'cross', 'cross_last', 'cross_sent', 'cross_takes',
-                 'scalar_know', 'waiting', 'base', 'marks', 'segment', 'limit')
+                 'scalar_know', 'waiting', 'awaited', 'base', 'marks', 'segment', 'limit')
 
     def __init__(self, index: int, name: str, block: int, events: Stream, pipes: int):
         self.index, self.name, self.block, self.events = index, name, block, events
@@ -66,6 +66,7 @@ class CoreState:
         self.cross_takes: dict[int, deque] = {}  # flag -> (number, pipe, its instruction) of the last waits that took it
         self.scalar_know = [0] * pipes
         self.waiting = -1  # the event whose steps are being issued
+        self.awaited: set = set()  # flags some instruction of the core waits for, cross flags by their number alone
         self.marks = events.marks()  # events at which the simulation lets other cores catch up
         self.segment = -1  # stretch between two marks being issued
         self.limit = 0  # where it ends

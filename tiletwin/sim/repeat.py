@@ -25,7 +25,7 @@ import numpy as np
 from .pipes import NP, CoreState
 from .state import Mover, Reader, visit_rest, visit_times
 
-WORTH = 64  # events a repetition must have for a look at the whole state to pay
+WORTH = 16  # events a repetition must have for a look at the whole state to pay
 PATIENCE = 4  # stretches in a row that do not carry over before a period is left alone for a while
 
 

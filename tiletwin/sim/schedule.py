@@ -17,7 +17,7 @@ from ..ir.ops import PIPES
 from .pipes import NP, S, CoreState, Message, Queued
 from .repeat import Skipper
 from .result import CORES
-from .signals import Signals, flag_name
+from .signals import Signals, flag, flag_name
 from .steps import ALL, Expanded, Step
 
 CROSS = ('cset', 'cwait', 'sync_all')
@@ -76,7 +76,7 @@ class Schedule(Signals):
         self.out = Outcome(cores=self.cores)
         self.arrived: list[CoreState] = []
         self.mode0: dict[tuple[str, int], dict[int, deque]] = {}
-        self.targets: list = [[[] for _ in range(NP)] for _ in self.cores]  # arrows waiting for the next slice
+        self.targets: list = [[{} for _ in range(NP)] for _ in self.cores]  # arrows waiting for the next slice: the last of every flag
         self.newest: list = [[-1] * NP for _ in self.cores]  # index of each pipe's last slice: what a flag set now reports
         self.serial = 0  # slices so far, those skipped included
         self.flag_cycles, self.issue_cycles = cost.flag(), cost.scalar('issue')
@@ -113,11 +113,12 @@ class Schedule(Signals):
 
     def parts(self) -> list[list[CoreState]]:
         """Cores that signal one another run together, others one after the other."""
+        signals = False
         for core in self.cores:
-            for key, _, first in core.events.counts():
-                if any(step.kind in CROSS for step in self.steps(core, first)):
-                    return [self.cores]
-        return [[core] for core in self.cores]
+            steps = [step for _, _, first in core.events.counts() for step in self.steps(core, first)]
+            signals |= any(step.kind in CROSS for step in steps)
+            core.awaited = {flag(step) for step in steps if step.kind in ('wait', 'cwait')}
+        return [self.cores] if signals else [[core] for core in self.cores]
 
     def advance(self, cores: list[CoreState]) -> None:
         """Stretch by stretch: a core issues its next one when its pipes have done the last, or when nobody can go on otherwise."""
@@ -151,7 +152,7 @@ class Schedule(Signals):
 
     def last_set(self, core: CoreState, step: Step):
         if step.kind == 'wait':
-            return core.last_set.get((step.other, step.pipe, step.ident))
+            return core.last_set.get(flag(step))
         if step.kind == 'cwait':
             return core.cross_last.get(step.ident)
         return None
@@ -176,7 +177,7 @@ class Schedule(Signals):
                 if step.kind == 'set':
                     self.balance(core, step, event)
                 elif step.kind == 'wait':
-                    key = (step.other, step.pipe, step.ident)
+                    key = flag(step)
                     core.ahead[key] = core.ahead.get(key, 0) - 1
             if step.pipe not in (S, ALL) and step.kind != 'sync_all':
                 if step.kind == 'op':
@@ -308,7 +309,7 @@ class Schedule(Signals):
                 if message.time > start:
                     self.slice(core, p, start, message.time, step, q.event, 'wait', q.issued, message.ref)
                 if message.slice >= 0:
-                    self.targets[core.index][p].append((message.slice, flag_name(step)))
+                    self.targets[core.index][p][flag_name(step)] = message.slice
             elif kind == 'set':
                 core.free[p] = start + self.flag_cycles
                 note(core.landed[p] - core.free[p])
@@ -333,11 +334,7 @@ class Schedule(Signals):
         return know
 
     def take(self, core: CoreState, step: Step) -> Message | None:
-        if step.kind == 'wait':
-            key = (step.other, step.pipe, step.ident)
-            queue = core.flags.get(key)
-        else:
-            queue = core.cross.get(step.ident)
+        queue = core.flags.get(flag(step)) if step.kind == 'wait' else core.cross.get(step.ident)
         return queue.popleft() if queue else None
 
     def slice(self, core: CoreState, p: int, start: float, end: float, step: Step, event: int, kind: str, issued: float | None = None,
@@ -346,8 +343,8 @@ class Schedule(Signals):
         self.serial += 1
         self.out.slices.append((core.index, p, start, end, step, event, kind, start if issued is None else issued, setter))
         if kind == 'op' and self.targets[core.index][p]:
-            self.out.arrows += [(source, index, name) for source, name in self.targets[core.index][p]]
-            self.targets[core.index][p] = []
+            self.out.arrows += [(source, index, name) for name, source in self.targets[core.index][p].items()]
+            self.targets[core.index][p] = {}
         return index
 
     def latest(self, times: list[float]) -> float:

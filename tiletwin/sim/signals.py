@@ -33,7 +33,10 @@ class Signals:
     def post(self, core: CoreState, step: Step, event: int, time: float, know: list) -> None:
         key = (step.pipe, step.other, step.ident)
         core.last_set[key] = event
-        core.flags.setdefault(key, deque()).append(Message(time, know, event, self.newest[core.index][step.pipe]))
+        queue = core.flags.setdefault(key, deque())
+        # Of a flag nobody waits for only the first set of every line is of interest, at the end.
+        if key in core.awaited or all(core.events.sid(m.ref) != core.events.sid(event) for m in queue):
+            queue.append(Message(time, know, event, self.newest[core.index][step.pipe]))
 
     def post_cross(self, core: CoreState, step: Step, event: int, time: float, know: list) -> None:
         message = Message(time, know, (core, event), self.newest[core.index][step.pipe])
@@ -68,7 +71,9 @@ class Signals:
                 self.deliver(r, step, Message(last.time, know, last.ref, last.slice))
 
     def deliver(self, core: CoreState, step: Step, message: Message) -> None:
-        core.cross.setdefault(step.ident, deque()).append(message)
+        queue = core.cross.setdefault(step.ident, deque())
+        if step.ident in core.awaited or not queue:
+            queue.append(message)
         core.cross_last[step.ident] = message.ref
         sent = core.cross_sent[step.ident] = core.cross_sent.get(step.ident, 0) + 1
         if self.observers and sent > self.chip.cross_counter and not self.made_room(core, step.ident, sent - self.chip.cross_counter, message):
@@ -86,6 +91,11 @@ class Signals:
             if taken == number:
                 return message.know[pipe] >= seq
         return False
+
+
+def flag(step: Step) -> Any:
+    """What a wait waits for, as sets name it."""
+    return step.ident if step.kind == 'cwait' else (step.other, step.pipe, step.ident)
 
 
 def flag_name(step: Step) -> str:

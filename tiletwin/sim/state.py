@@ -163,14 +163,15 @@ def visit_rest(schedule: Any, cores: list[CoreState], v: Any) -> None:
         core.order = v.total(core.order)
         core.waiting = v.event(core.waiting, i)
         core.scalar_know = v.know(core.scalar_know)
-        v.same(tuple(core.ahead.items()))
+        # Sets nobody waits for only pile up: from the second on they are told apart no more.
+        v.same(tuple((key, n if key in core.awaited else min(n, 2)) for key, n in core.ahead.items()))
         for p in range(NP):
             core.busy[p] = v.total(core.busy[p])
             core.count[p] = v.total(core.count[p])
             core.know[p] = v.know(core.know[p])
             schedule.newest[i][p] = v.slice(schedule.newest[i][p])
-            v.same(len(schedule.targets[i][p]))
-            schedule.targets[i][p] = [(v.slice(s), name) for s, name in schedule.targets[i][p]]
+            v.same(tuple(schedule.targets[i][p]))
+            schedule.targets[i][p] = {name: v.slice(s) for name, s in schedule.targets[i][p].items()}
         for table in (core.last_set, core.issued_set, core.cross_last):
             v.same(tuple(table))
             for key, ref in table.items():

@@ -12,7 +12,7 @@ from typing import Iterator
 
 import numpy as np
 
-SHORT = 16  # events below which an iteration is no place to look for repetition
+SHORT = 6  # events below which an iteration is no place to look for repetition
 
 
 class Keys(dict):
@@ -36,6 +36,7 @@ class Stream:
         self.loops: list[tuple] = []  # values of the open loop variables at the start of every iteration, outer first
         self.starts = array('q')  # event at which that iteration begins
         self.loop_ids = array('i')  # which loop of the text it belongs to
+        self._counts: tuple[int, list] | None = None
 
     def enter(self, loop: int, values: tuple) -> None:
         self.loops.append(values)
@@ -73,18 +74,27 @@ class Stream:
 
     def counts(self, stop: int | None = None) -> list[tuple[tuple, int, int]]:
         """Every distinct key with how often it is issued and where first, in the order of that; up to event `stop`."""
+        if stop is None or stop == len(self):
+            if self._counts is None or self._counts[0] != len(self):
+                self._counts = len(self), self._count(None)
+            return self._counts[1]
+        return self._count(stop)
+
+    def _count(self, stop: int | None) -> list[tuple[tuple, int, int]]:
         numbers, first, times = np.unique(self.array()[:stop], return_index=True, return_counts=True)
         order = np.argsort(first, kind='stable')
         return [(self.keys.list[numbers[i]], int(times[i]), int(first[i])) for i in order]
 
     def marks(self) -> np.ndarray:
-        """Events at which an iteration of a loop with a body worth the name begins; the stream starts with one."""
+        """Events at which an iteration begins, of loops with a body worth the name or that are most of the stream; the stream starts with one."""
         starts, ids = np.frombuffer(self.starts, np.int64) if self.starts else np.zeros(0, np.int64), np.array(self.loop_ids, np.int32)
         chosen = [np.zeros(1, np.int64)]
         for loop in np.unique(ids):
             mine = starts[ids == loop]
-            # The iterations of a loop follow one another unless the loop around it goes on in between.
-            if len(mine) > 1 and np.median(np.diff(mine)) >= SHORT:
-                chosen.append(mine)
+            if len(mine) > 1:
+                # The iterations of a loop follow one another unless the loop around it goes on in between.
+                body = np.median(np.diff(mine))
+                if body >= SHORT or body * len(mine) > len(self.numbers) / 2:
+                    chosen.append(mine)
         marks = np.unique(np.concatenate(chosen))
         return marks[marks < max(len(self.numbers), 1)]
