@@ -182,8 +182,14 @@ def test_every_route_the_chip_has_has_a_cost(name):
 
 
 def test_reduction_folds_then_reduces_rows():
-    """[64, 256] fp32, one row is 4 repeats: 2 folds over 128 and 64 repeats, then 64 whole-repeat sums."""
-    assert full('a2').vector('reduce', 64 * 256, 4, rows=64, cols=256) == (22 + 128) + (22 + 64) + (46 + 7 * 64)
+    """[64, 256] fp32, one row is 4 repeats: folds over 128 repeats (two instructions, one a column) and 64, then 64 whole-repeat sums."""
+    assert full('a2').vector('reduce', 64 * 256, 4, rows=64, cols=256) == (2 * 22 + 128) + (22 + 64) + (46 + 7 * 64)
+
+
+@pytest.mark.parametrize('rows, repeats, instructions', [(1, 8, 1), (3, 8, 3), (64, 2, 2), (4, 4, 4)])
+def test_an_instruction_steps_along_one_row_or_down_one_column(rows, repeats, instructions):
+    """Spreading one row: vcopy has a head of 24."""
+    assert full('a2').vector('broadcast', rows * repeats * 64, 4, rows=rows, cols=repeats * 64, axis=0) == 24 * instructions + rows * repeats
 
 
 def test_merging_a_reduction_into_its_old_result_is_scalar_work():

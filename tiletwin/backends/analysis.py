@@ -25,6 +25,10 @@ from ..sim.touches import touches
 from .timeline import timeline
 
 
+# Rounds of slowing transfers down to what HBM moves, and the share of its time that is close enough.
+SQUEEZES, CLOSE = 4, 0.97
+
+
 @dataclass
 class Analysis:
     """What one launch shape does, independent of the data it moves."""
@@ -147,10 +151,7 @@ class Analyser:
         read, written = sum(t.read for t in tensors), sum(t.written for t in tensors)
         resident = self.residency(tensors)
         if resident.spilled:
-            # A launch is not over before HBM has moved its bytes, whichever pipes they belong to.
-            free = self.cost(resident)
-            alone = self.whole(self.play(groups, free, None, poisoned)[1], free) - free.launch(self.kind)
-            resident = replace(resident, slowed=max(1.0, hbm_cycles(self.chip, tensors, resident) / alone))
+            resident = self.squeezed(groups, resident, hbm_cycles(self.chip, tensors, resident), poisoned)
         cost = self.cost(resident)
         checker = Checker(self.program, self.issuer.statics, self.chip, self.issuer.shifts.written, poisoned, self.geometry.limit) if self.sanitize else None
         streams, per_block, simulated = self.play(groups, cost, checker, poisoned)
@@ -161,6 +162,16 @@ class Analyser:
                 checker.too_many_blocks(self.blocks, self.program)
         return Analysis(self.blocks, streams, self.whole(per_block, cost), checker, read, written, self.kind, checker.findings() if checker else (),
                         split(tensors, resident), self.flops(groups), simulated)
+
+    def squeezed(self, groups: list[Group], resident: Residency, least: float, poisoned: frozenset[str]) -> Residency:
+        """A launch is not over before HBM has moved its bytes, whichever pipes they belong to: misses and spilled writes are slowed until it is so."""
+        for _ in range(SQUEEZES):
+            cost = self.cost(resident)
+            taken = self.whole(self.play(groups, cost, None, poisoned)[1], cost) - cost.launch(self.kind)
+            if taken >= CLOSE * least:
+                break
+            resident = replace(resident, slowed=resident.slowed * least / taken)
+        return resident
 
     def play(self, groups: list[Group], cost: CostModel, checker: Checker | None, poisoned: frozenset[str]) -> tuple[list[Stream], dict[int, float], int]:
         """Timelines, cycles of every block, and instructions simulated."""

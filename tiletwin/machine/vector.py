@@ -128,12 +128,18 @@ def _progression(c: VectorCost, w: Work) -> float:
     return cycles
 
 
+def _rectangle(c: VectorCost, instr: str, rows: int, repeats: int, conflict: str = '') -> float:
+    """Rows of `repeats` repeats each, apart in UB: one instruction steps along a row or down a column of repeats, whichever needs fewer of them."""
+    needed = min(rows, repeats)
+    return c.repeat(instr, rows * repeats, conflict) + (needed - 1) * c.repeat(instr, 0)
+
+
 def _broadcast(c: VectorCost, w: Work) -> float:
     """Rows of one element become blocks (vbrcb, 8 per repeat) that are copied along; a single row is copied down. Registers are loaded spread."""
     if c.in_registers:
         return c.inner('vcopy', w.elements * w.es) if w.fused else c.run('vcopy', w.elements * w.es)
     spread = c.repeat('vbrcb', math.ceil(w.rows / 8)) if w.axis in (1, -1) else 0.0
-    return spread + c.run('vcopy', w.elements * w.es)
+    return spread + _rectangle(c, 'vcopy', w.rows, math.ceil(w.width * w.es / REPEAT))
 
 
 def _tree(c: VectorCost, w: Work, rows: int, cols: int) -> float:
@@ -144,7 +150,7 @@ def _tree(c: VectorCost, w: Work, rows: int, cols: int) -> float:
         return c.repeat(last, rows) + rows * c.inner(fold, repeats * REPEAT)
     while repeats > 1:
         half = repeats // 2
-        cycles += c.repeat(fold, rows * half, w.conflict)
+        cycles += _rectangle(c, fold, rows, half, w.conflict)
         repeats -= half
     return cycles + c.repeat(last, rows)
 
