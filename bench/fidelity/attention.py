@@ -17,6 +17,7 @@ from .registry import Modelled, Skip, models
 from .rows import Row
 
 TILE, AHEAD = 256, 3  # keys per tile of the PTO kernel, and tiles the scores run ahead
+LONG = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,12 @@ def shape(row: Row) -> Shape | None:
     return Shape(number(r'\bB=?(\d+)\b') or 1, heads, number(r'\bKV=?(\d+)\b') or heads, head, queries, keys)
 
 
+def shorter(row: Row) -> Row | None:
+    """A row of the same kernel with 4096 queries and keys, for those that are longer."""
+    text = re.sub(r'\b(S0=S1=|S=)(\d+)\b', lambda m: f'{m[1]}{min(int(m[2]), LONG)}', row.shape)
+    return replace(row, shape=text) if text != row.shape else None
+
+
 def cube_cores(row: Row) -> int:
     return row.core_counts[0] if row.core_counts else row.chip.cube_cores
 
@@ -70,6 +77,11 @@ def block128(found: Shape, cores: int, step: Sequence[Any]) -> Modelled | Skip:
 
 @models('fa_fwd')
 def forward(row: Row) -> Modelled | Skip:
+    found = schedule(row)
+    return replace(found, like=shorter(row)) if isinstance(found, Modelled) else found
+
+
+def schedule(row: Row) -> Modelled | Skip:
     found = described(row)
     # 4096 keys are read in the same steps as more.
     shorter = re.sub(r'8192|\d{5,}', '4096', row.shape)

@@ -87,3 +87,10 @@ SHORT = [r for r in ROWS if r.cat == 'fa_fwd' and r.impl.startswith('PTO') and a
 def test_short_rows_are_within_a_fifth(given):
     found = attention.forward(given)
     assert abs(evaluate.time(given, found).us / given.us - 1) <= 0.2
+
+
+@pytest.mark.parametrize('text, short', [('S0=S1=131072', 'S0=S1=4096'), ('B1 H12 KV1 D128 S=32768', 'B1 H12 KV1 D128 S=4096'), ('S0=S1=2048', None)])
+def test_slopes_of_a_long_row_are_those_of_a_shorter_one(text, short):
+    given = row(text, 'CANN flash attention, D128', 'AscendC')
+    like = attention.forward(given).like
+    assert (like and like.shape) == short and (short is None or attention.forward(like).like is None)
