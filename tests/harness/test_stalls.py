@@ -174,6 +174,15 @@ def test_a_roofline_without_work_is_empty():
     assert Roof('HBM', 1e12, 1e6).microseconds == pytest.approx(1.0)
 
 
+def test_the_parts_of_one_wait_are_one_loss():
+    slices = [op('MTE2', 0, 60, latency=30), wait('V', 0, 90, 'MTE2->V 0'), op('V', 91, 99), op('MTE2', 99, 140, latency=50),
+              wait('V', 99, 190, 'MTE2->V 0'), op('V', 191, 400)]
+    timeline = Timeline(slices, [Arrow(0, 2, 'MTE2->V 0'), Arrow(3, 5, 'MTE2->V 0')], 400, {('AIV0', 'V'): 217, ('AIV0', 'MTE2'): 181})
+    launch = _gemm()
+    (loss, *_) = limits([replace(launch, streams=[replace(launch.streams[0], timeline=timeline)])]).helps
+    assert (loss.why, loss.name, loss.at.line, loss.cycles, loss.count) == ('flag', 'MTE2->V 0', 2, 90 + 91, 2)
+
+
 def test_a_small_launch_is_limited_by_the_launch_itself():
     launch = _gemm()
     assert limits([replace(launch, cycles=launch.timeline.cycles / 0.4)]).bound.startswith('the launch itself')

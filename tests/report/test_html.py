@@ -207,6 +207,8 @@ QUIET = ('--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-
 PROBE = """<script>
 const root = document.documentElement, out = {};
 out.wide = root.scrollWidth - root.clientWidth;
+out.cut = [...document.querySelectorAll('section, .pair > div, .answer, .roof > div, .figures, .wide, .memory')]
+  .filter(x => x.scrollWidth > x.clientWidth + 1).map(x => x.id || x.className);
 out.seen = [...document.querySelectorAll('.timeline')].map(box => {
   const main = box.querySelector('canvas.main'), about = box.querySelector('.about'), tip = box.querySelector('.tip'), at = main.getBoundingClientRect();
   const point = (type, x, y, more) => main.dispatchEvent(new PointerEvent(type, { clientX: at.left + x, clientY: at.top + y, bubbles: true, pointerId: 1, ...more }));
@@ -241,6 +243,7 @@ def test_a_browser_draws_it_and_its_controls_work(made, name, tmp_path):
     assert root.get('data-ready') == 'yes' and 'data-errors' not in root
     found = json.loads(root['data-probe'])
     assert found['wide'] <= 0, 'the page scrolls sideways at 1366 pixels'
+    assert found['cut'] == [], 'something is wider than its place'
     assert [x['drawn'] for x in found['seen']] == [len(max(own, key=lambda x: x.cycles).timeline.slices) for own in launches.values()]
     for x, own in zip(found['seen'], launches.values()):
         whole = max(own, key=lambda x: x.cycles)

@@ -101,9 +101,19 @@ def _largest(name: str, found: list[Stall], total: float, wanted: int = 3) -> tu
     groups: dict[tuple, list[Stall]] = defaultdict(list)
     for x in found:
         if x.why != 'sync':
-            groups[x.why, x.name if x.why != 'issue' else '', x.at, x.by, pipe_name(*x.source.split()) if x.source else ''].append(x)
-    lost = [Lost(name, why, what, at, by, source, sum(x.cycles for x in own), sum(x.cycles for x in own) / total, len(own))
-            for (why, what, at, by, source), own in groups.items()]
+            # One wait passes through several causes: the other pipe works, its data land, the flag travels.
+            why = 'flag' if x.why in ('flag', 'landing', 'travel') else x.why
+            groups[why, x.name if x.why != 'issue' else '', x.at, x.by, pipe_name(*x.source.split()) if x.source else ''].append(x)
+    lost = []
+    for (why, what, at, by, source), own in groups.items():
+        parts: Counter = Counter()
+        for x in own:
+            parts[x.why] += x.cycles
+        cycles = sum(parts.values())
+        most = min(parts, key=lambda w: (-parts[w], w))
+        # The parts of one wait follow one another without a gap.
+        count = len(own) - sum(a.end == b.start and why == 'flag' for a, b in zip(own, own[1:]))
+        lost.append(Lost(name, most, what, at, by, source, cycles, cycles / total, count))
     return tuple(sorted(lost, key=lambda x: (-x.cycles, x.why, str(x.at)))[:wanted])
 
 

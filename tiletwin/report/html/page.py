@@ -50,14 +50,15 @@ def _pipes(m: ModeResult) -> list[dict[str, Any]]:
 
 def _roofs(m: ModeResult) -> list[dict[str, str]]:
     r = m.limits.roofline
-    return [{'name': roof.name, 'needs': _amount(roof.name, roof.amount), 'least': f'{roof.microseconds:.2f} µs',
+    return [{'name': roof.name, 'needs': _amount(roof.name, roof.amount), 'least': f'{roof.microseconds:.3g} µs',
              'share': share(roof.microseconds / r.microseconds)} for roof in r.roofs]
 
 
 def _amount(name: str, amount: float) -> str:
     if name.startswith(('HBM', 'L2')):
-        return f'{amount / 2 ** 20:.2f} MiB'
-    return f'{amount / 1e9:.3g} · 10⁹ operations' if amount >= 1e8 else f'{amount / 1e6:.3g} · 10⁶ operations'
+        return f'{amount / 2 ** 20:.2f} MiB' if amount >= 2 ** 19 else f'{amount / 1024:.1f} KiB'
+    power, unit = next((p, u) for p, u in ((1e9, '10⁹'), (1e6, '10⁶'), (1e3, '10³')) if amount >= p or p == 1e3)
+    return f'{amount / power:.3g} · {unit} operations'
 
 
 def _sections(rows: Sequence[tuple[str, list[str]]]) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ class _Plane:
         self.x0, self.x1 = math.floor(math.log10(min(0.5, *(p.intensity for p in points)))), math.ceil(math.log10(most))
         self.y0, self.y1 = math.floor(math.log10(min(p.rate for p in points) / 2)), math.log10(peak) + 0.35
         self.wide, self.tall = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+        self.labels: list[float] = []  # heights of the modes' names
 
     def x(self, v: float) -> float:
         return LEFT + self.wide * (math.log10(v) - self.x0) / (self.x1 - self.x0)
@@ -52,7 +53,10 @@ class _Plane:
         a, b = max(10.0 ** self.x0, 10.0 ** self.y0 / rate), min(10.0 ** self.x1, peak / rate)
         if b <= a:
             return []
-        at, left = a * (b / a) ** 0.3, name == 'L2'
+        left = name == 'L2'
+        # The label stands beside the line, inside the plot.
+        places = [a * (b / a) ** part for part in (0.3, 0.45, 0.6, 0.75, 0.9)]
+        at = next((v for v in places if not left or self.x(v) > LEFT + 90), places[-1])
         return [line(self.x(a), self.y(a * rate), self.x(b), self.y(b * rate), _ROOF, 1.5),
                 text(self.x(at) + (-7 if left else 9), self.y(at * rate) + (-3 if left else 10), f'{name} {rate / 1e12:.2f} TB/s',
                      text_anchor='end' if left else 'start', fill=_ROOF, class_='halo')]
@@ -73,7 +77,11 @@ class _Plane:
         right = max(self.x(p.intensity) for p in own) + 10
         fits = right + 7 * len(mode) < LEFT + self.wide
         at, anchor = (right, 'start') if fits else (min(self.x(p.intensity) for p in own) - 10, 'end')
-        return [*parts, text(at, self.y(own[0].rate) + 4, mode, fill=colour, font_weight='600', text_anchor=anchor, class_='halo')]
+        height = self.y(own[0].rate) + 4
+        while any(abs(height - other) < 13 for other in self.labels):
+            height -= 13
+        self.labels.append(height)
+        return [*parts, text(at, height, mode, fill=colour, font_weight='600', text_anchor=anchor, class_='halo')]
 
 
 def _points(mode: str, r: Roofline) -> list[_Point]:
