@@ -31,7 +31,7 @@ from typing import Any, Callable
 from .rows import Row
 
 # Modules of this folder whose import registers models.
-MODULES: tuple[str, ...] = ('gemm_rows', 'memory_rows', 'attention', 'elementwise', 'maximum', 'norms', 'quant', 'fused_norm', 'gated', 'softmax')
+MODULES: tuple[str, ...] = ('gemm_rows', 'memory_rows', 'attention', 'elementwise', 'maximum', 'norms', 'quant', 'fused_norm', 'gated', 'softmax', 'group_norm')
 
 
 @dataclass(frozen=True, slots=True)
