@@ -4,8 +4,10 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -161,6 +163,13 @@ def test_every_tenant_of_a_memory_is_a_rectangle(made):
     _, launches, _, text = made['matmul.mkkn_gemm']
     wanted = [x for mode in launches for x in lives(launches[mode][0].timeline)]
     assert len(re.findall(r'<title>[^<]* to \d+ cycles \(modelled\)</title>', text)) == len(wanted)
+
+
+def test_the_wheel_carries_every_file_a_page_is_made_of():
+    root = Path(__file__).resolve().parents[2]
+    patterns = tomllib.loads((root / 'pyproject.toml').read_text(encoding='utf-8'))['tool']['setuptools']['package-data']['tiletwin.report.html']
+    for path in (root / 'tiletwin' / 'report' / 'html').iterdir():
+        assert path.suffix == '.py' or path.is_dir() or any(path.match(p) for p in patterns), path.name
 
 
 # -- the data of the timeline --------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ class _Block:
             s = self.slices[i]
             for x in (*self.gap(s, time), *(self.wait(i) if s.kind == 'wait' else ())):
                 if x.end > landed:
-                    yield replace(x, start=max(x.start, landed))
+                    yield x if x.start >= landed else replace(x, start=landed)
             # A barrier of the pipe itself waits for its own data, which is part of its work.
             time = s.end
             if s.kind == 'op':
