@@ -125,6 +125,28 @@ def gemm_small_row(row: Row) -> Modelled | Skip:
     return Modelled(lambda: gemm(*shape, found, *kinds), text)
 
 
+@models('fixpipe_align')
+def unaligned_row(row: Row) -> Modelled | Skip:
+    """Stores of rows that are no whole blocks; the tiling is ours."""
+    shape, kinds = sizes(row), types(row)
+    if shape is None or kinds is None:
+        return Skip(f'{row.shape} {row.dtype} is no product the dialect has')
+    ours = good(row.chip, shape, kinds[0])
+    return Modelled(lambda: gemm(*shape, ours, *kinds), f'ours: {ours.block[0]}x{ours.block[1]}x{ours.block[2]}, panels of {ours.steps_a} steps', 'bound')
+
+
+@models('gemm_decode')
+def decode_row(row: Row) -> Modelled | Skip:
+    """'16x5120x17408, 34 blocks' is M, K, N; every block has its columns, and the time is the mean of a block."""
+    found, kind = re.search(r'(\d+)x(\d+)x(\d+), (\d+) blocks', row.shape), _TYPES.get(row.dtype)
+    if found is None or kind is None:
+        return Skip('sizes or blocks are not stated')
+    M, K, N, blocks = map(int, found.groups())
+    width = min(256, -(-N // (blocks * 16)) * 16)
+    ours = Schedule((16, width, 64), 4, 4, grid=(1, blocks), accumulators=2)
+    return Modelled(lambda: gemm(M, N, K, ours, kind, 'float32'), f'ours: panels of 256x{width}, {blocks} blocks', 'bound', 'block')
+
+
 @models('gemm_mxfp8', 'gemm_mxfp4')
 def scaled_row(row: Row) -> Skip:
     return Skip('the dialect has no product of block-scaled types')

@@ -34,6 +34,24 @@ from .rows import Row
 MODULES: tuple[str, ...] = ('gemm_rows', 'memory_rows', 'attention', 'elementwise', 'maximum', 'norms', 'quant', 'fused_norm', 'gated', 'softmax', 'group_norm')
 
 
+# Why the rows of these categories have no model, by the beginning of their name.
+REASONS = {
+    'conv': 'the products behind the convolution, im2col included, are not described',
+    'cann_transpose': 'the dialect transposes 16x16 tiles of two bytes only; the vendor uses other instructions',
+    'cann_grouped_matmul': 'sizes of the groups and their split over the cores are not published',
+    'cann_quant_matmul': 'tiling, split of K and the scaling step of the vendor are not published',
+    'cann_weight_quant_batch_matmul': 'tiling, split of K and the dequantising step of the vendor are not published',
+    'cann_group_norm': 'rows of the reduction and tiling of the vendor are not published',
+    'gemm_int8': 'tiling and the scaling step on the vector cores are not stated',
+    'kda': 'the kernel is newer than the described tree; only its name is known',
+    'mhc': 'the kernel is newer than the described tree, and most of its times are those of the host',
+    'rope': 'the kernel is newer than the described tree; only its name is known',
+    'cross_entropy': 'only the loop of the baseline is described, not its tiles in UB',
+    'softmax_cycles': 'one register kernel in three forms; the dialect has no vector functions of its own',
+    'topk': 'lists and merge order of the vendor kernel are not described',
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Modelled:
     """A row that a kernel stands for."""
@@ -81,4 +99,4 @@ def find(row: Row) -> Modelled | Skip:
     for name, model in _MODELS.items():
         if name.endswith('*') and row.cat.startswith(name[:-1]):
             return model(row)
-    return Skip('no kernel of this category is modelled')
+    return Skip(next((why for part, why in REASONS.items() if row.cat.startswith(part)), 'no kernel of this category is modelled'))
