@@ -56,7 +56,7 @@ def skipped(program, *args, **options):
 # Enough trips for steady states, tails and rings that the trips are no multiple of.
 SHAPES = {
     'flash_attn.ws3': dict(B=1, H=1, S=6144, D=128, cores=48), 'flash_attn.full': dict(BH=1, S1=256, S2=4352, D=128, cores=2),
-    'flash_attn.a5_serial': dict(B=1, H=1, S=4096, D=128, cores=32), 'flash_attn.a3_4stage': dict(Sq=256, Sk=12544, D=128, cores=2),
+    'flash_attn.a5_serial': dict(B=1, H=1, S=8192, D=128, cores=64),
     'matmul.mkkn_gemm': dict(M=264, N=600, K=4200, cores=2), 'matmul.mknk_f32': dict(M=512, N=512, K=1024, cores=4),
     'softmax': dict(M=1777, N=1000, cores=4), 'softmax.online': dict(M=64, N=30000, cores=2),
 }

@@ -17,6 +17,7 @@ So a state after n more stretches is the state at c moved n times, bit by bit.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Iterator, NamedTuple
 
@@ -26,6 +27,7 @@ from .pipes import NP, CoreState
 from .state import Mover, Reader, visit_rest, visit_times
 
 WORTH = 16  # events a repetition must have for a look at the whole state to pay
+CANDIDATES = 24  # earlier moments a moment is compared with
 PATIENCE = 4  # stretches in a row that do not carry over before a period is left alone for a while
 
 
@@ -116,7 +118,7 @@ class Skipper:
         self.schedule, self.cores = schedule, cores
         self.lines = [schedule.classes.stretches(c.events, c.marks) for c in cores]
         self.ends: dict[tuple[int, int], np.ndarray] = {}
-        self.seen: dict[tuple, Moment] = {}
+        self.seen: dict[tuple, deque[Moment]] = {}
         self.watches: dict[tuple, Watch] = {}
         self.resting: dict[tuple, int] = {}  # period -> moments it is left alone
         self.last = -1  # events when looked last
@@ -164,16 +166,16 @@ class Skipper:
                     return
             elif any(a > b for a, b in zip(segment, due)):
                 del self.watches[period]
-        before = self.seen.get(key)
-        self.seen[key] = now
-        if before is None:
-            return
-        period = tuple(b - a for a, b in zip(before.segment, now.segment))
-        if self.resting.get(period, 0) > 0:
-            self.resting[period] -= 1
-        elif period not in self.watches and now.simulated - before.simulated >= WORTH and before.shape == now.shape and self.repeats(now, period) >= 2:
-            self.read(now)
-            self.watches[period] = Watch(before, now)
+        earlier = self.seen.setdefault(key, deque(maxlen=CANDIDATES))
+        for before in reversed(earlier):
+            period = tuple(b - a for a, b in zip(before.segment, now.segment))
+            if self.resting.get(period, 0) > 0:
+                self.resting[period] -= 1
+            elif period not in self.watches and now.simulated - before.simulated >= WORTH and before.shape == now.shape and self.repeats(now, period) >= 2:
+                self.read(now)
+                self.watches[period] = Watch(before, now)
+                break
+        earlier.append(now)
 
     def read(self, now: Moment) -> None:
         """Notes the whole state of the present moment."""
