@@ -26,7 +26,8 @@ def group_norm(groups, norms, channels, inner, dtype, eps, cores, chunk):
     last = inner - (pieces - 1) * piece
     lanes = up(channels, 16)
     slot, full = chunk * WIDTH[dtype], chunk * 4
-    at = place((full, 1), (2 * slot, 0), (2 * slot, 0), (full, 1), (256 if wide else full, 0), *((lanes * 4, 0),) * 5, *((lanes * 32, 0),) * 2,
+    # g and b in the first 64 KiB, a and d behind the slots: no result lies in the bank of a source.
+    at = place((full, 1), (full, 0), (2 * slot, 0), (2 * slot, 0), (256 if wide else full, 0), (full, 1), *((lanes * 4, 0),) * 5, *((lanes * 32, 0),) * 2,
                (lanes * 2, 0), (lanes * 2, 0), *((32, 0),) * 4)
 
     @T.macro
@@ -52,21 +53,21 @@ def group_norm(groups, norms, channels, inner, dtype, eps, cores, chunk):
         T.pipe_barrier('v')
 
     @T.macro
-    def finish(X, Y, first, n, s, r, x, y, a, g, b):
+    def finish(X, Y, first, n, s, r, x, y, a, d, g, b):
         fetch(X, first, n, s, x)
         T.wait_flag('mte3', 'v', r + 1)
         if wide:
-            T.tile.mul(y[r, 0:n], x[s, 0:n], g[0:n])
+            T.tile.mul(d[0:n], x[s, 0:n], g[0:n])
             T.pipe_barrier('v')
-            T.tile.add(y[r, 0:n], y[r, 0:n], b[0:n])
+            T.tile.add(y[r, 0:n], d[0:n], b[0:n])
             T.set_flag('v', 'mte2', s + 1)
         else:
             T.tile.cast(a, x[s, :], 'CAST_NONE', n)
             T.set_flag('v', 'mte2', s + 1)
             T.pipe_barrier('v')
-            T.tile.mul(a[0:n], a[0:n], g[0:n])
+            T.tile.mul(d[0:n], a[0:n], g[0:n])
             T.pipe_barrier('v')
-            T.tile.add(a[0:n], a[0:n], b[0:n])
+            T.tile.add(a[0:n], d[0:n], b[0:n])
             T.pipe_barrier('v')
             T.tile.cast(y[r, :], a, 'CAST_RINT', n)
         T.set_flag('v', 'mte3', r + 1)
@@ -85,6 +86,7 @@ def group_norm(groups, norms, channels, inner, dtype, eps, cores, chunk):
             y = T.alloc_ub((2, chunk), dtype)
             b = T.alloc_ub((chunk,), 'float')
             a = T.alloc_ub((64,) if wide else (chunk,), 'float')
+            d = T.alloc_ub((chunk,), 'float')
             gamma = T.alloc_ub((lanes,), 'float')
             beta = T.alloc_ub((lanes,), 'float')
             mean_of = T.alloc_ub((lanes,), 'float')
@@ -98,10 +100,10 @@ def group_norm(groups, norms, channels, inner, dtype, eps, cores, chunk):
             var = T.alloc_ub((1,), 'float')
             square = T.alloc_ub((1,), 'float')
             one = T.alloc_ub((1,), 'float')
-            T.annotate_address({g: at[0], x: at[1], y: at[2], b: at[3], gamma: at[5], beta: at[6], mean_of: at[7], scale_of: at[8], shift_of: at[9],
-                                scales: at[10], shifts: at[11], mean: at[14], var: at[15], square: at[16], one: at[17], a: at[4]})
+            T.annotate_address({g: at[0], b: at[1], x: at[2], y: at[3], gamma: at[6], beta: at[7], mean_of: at[8], scale_of: at[9], shift_of: at[10],
+                                scales: at[11], shifts: at[12], mean: at[15], var: at[16], square: at[17], one: at[18], a: at[4], d: at[5]})
             if not wide:
-                T.annotate_address({gamma_in: at[12], beta_in: at[13]})
+                T.annotate_address({gamma_in: at[13], beta_in: at[14]})
             g_row, b_row = T.reshape(g, (1, chunk)), T.reshape(b, (1, chunk))
             scale_column, shift_column = T.reshape(scale_of, (lanes, 1)), T.reshape(shift_of, (lanes, 1))
             with T.Scope('V'):
@@ -167,9 +169,9 @@ def group_norm(groups, norms, channels, inner, dtype, eps, cores, chunk):
                         T.tile.broadcast(b_row, shifts[k:k + 1, 0:1])
                         T.pipe_barrier('v')
                         for c in T.serial(pieces - 1):
-                            finish(X, Y, (group * channels + k) * inner + c * piece, piece, (parts + k * pieces + c) % 2, (k * pieces + c) % 2, x, y, a, g, b)
+                            finish(X, Y, (group * channels + k) * inner + c * piece, piece, (parts + k * pieces + c) % 2, (k * pieces + c) % 2, x, y, a, d, g, b)
                         finish(X, Y, (group * channels + k) * inner + (pieces - 1) * piece, last, (parts + k * pieces + pieces - 1) % 2,
-                               (k * pieces + pieces - 1) % 2, x, y, a, g, b)
+                               (k * pieces + pieces - 1) % 2, x, y, a, d, g, b)
 
                 for s in T.serial(2):
                     T.wait_flag('v', 'mte2', s + 1)
@@ -191,7 +193,8 @@ def group_norm_row(row: Row) -> Modelled | Skip:
         return Skip(f'{inner} elements per channel: the kernel works on one channel at a time')
     cores, ub = row.chip.cube_cores, row.chip.memories['UB'].bytes
     channels = C // norms
+    cores = min(cores, math.ceil(N * norms / 2))
     left = ub - 20 * 512 - 100 * up(channels, 16)  # every small buffer starts at its phase
-    chunk = left // (4 * WIDTH[dtype] + (12 if dtype == 'float32' else 16)) // 128 * 128
+    chunk = left // (4 * WIDTH[dtype] + (16 if dtype == 'float32' else 20)) // 128 * 128
     return Modelled(lambda: group_norm(N * norms, norms, channels, inner, dtype, eps, cores, min(chunk, up(channels * inner, 128))),
                     f'one group per core, two passes in chunks of {chunk}', 'bound')

@@ -71,7 +71,8 @@ def test_all_cores_together_reach_the_hbm_rate_with_long_bursts(name, route, chi
 
 
 @pytest.mark.parametrize('name, route, l1_read, rate', [
-    ('a2', 'gm_to_l1', True, (85, 87)), ('a5', 'gm_to_l1', True, (99, 101)), ('a2', 'gm_to_l1', False, (109, 111)), ('a2', 'gm_to_ub', False, (65, 68)),
+    ('a2', 'gm_to_l1', True, (85, 87)), ('a5', 'gm_to_l1', True, (99, 101)),
+    ('a2', 'gm_to_l1', False, (109, 111)), ('a2', 'gm_to_ub', False, (65, 68)),
 ])
 def test_a_core_reads_l2_at_its_port_or_share(name, route, l1_read, rate):
     assert rate[0] <= 65536 / cached(name, 1.0, l1_read=l1_read).dma(route, 64, 1024, 65536, tensor='A').cycles <= rate[1]
@@ -237,6 +238,14 @@ def test_writes_stay_in_l2_as_far_as_it_holds_all_that_is_touched(read, written,
 def test_reads_past_l2_leave_it_to_the_writes():
     tensors = [Tensor('A', 256 * MIB, 256 * MIB, 0, False), Tensor('C', 128 * MIB, 0, 128 * MIB, True)]
     assert residency(chip('a3'), tensors).spilled == 1 and residency(chip('a3'), tensors, bypass=frozenset('A')).spilled == 0
+
+
+@pytest.mark.parametrize('written, share', [(0, 0), (25, 0.5), (50, 1), (100, 1)])
+def test_misses_are_slower_while_l2_takes_writes_in(written, share):
+    c = chip('a5')
+    tensors = [Tensor('A', 100, 100, 0, False), Tensor('C', written, 0, written, True)]
+    assert residency(c, tensors).slowed == pytest.approx(1 + share * (c.constants['gm.filling'] - 1))
+    assert residency(c, tensors, bypass=frozenset('A')).slowed == 1, 'reads past L2 are not in the way'
 
 
 def rounds(*sets, times=4, tile=MIB):

@@ -92,13 +92,13 @@ class CostModel:
         return Cost(on_grid(self._k[f'{route}.fixed'] + cycles), on_grid(self._k[f'{route}.latency']))
 
     def _hbm(self, kind: str) -> float:
-        """Bytes per cycle one core gets from HBM: its own limit, or its fair share of the chip's."""
-        return min(self._k['gm.hbm_core'], self.chip.per_cycle(self._k['gm.hbm']) / self._busy[kind])
+        """Bytes per cycle one core gets from HBM: its own limit, or its fair share of what the chip has left."""
+        return min(self._k['gm.hbm_core'], self.chip.per_cycle(self._k['gm.hbm']) / self._busy[kind] / self._l2.slowed)
 
     def _read_burst(self, kind: str, route: str, size: int, hit: float) -> float:
         """Cycles of `size` contiguous bytes; every burst opens an HBM row."""
         l2 = min(self._caps[route], self.chip.per_cycle(self._k['gm.read_l2']) / self._busy[kind])
-        return (1 - hit) * (size + self._k['gm.burst']) / self._hbm(kind) * self._l2.slowed + hit * size / l2
+        return (1 - hit) * (size + self._k['gm.burst']) / self._hbm(kind) + hit * size / l2
 
     def _write_burst(self, kind: str, route: str, size: int, hit: float) -> float:
         chip_wide = self._k['gm.write_l2' if kind == 'cube' else 'gm.write_l2_vector']

@@ -50,7 +50,11 @@ def residency(chip: Chip, tensors: Sequence[Tensor], distant: Mapping[str, float
     # What is written over and over reaches HBM once.
     once, written = sum(min(t.size, t.written) for t in tensors), sum(t.written for t in tensors)
     beyond = sum(t.touched for t in tensors if t.name not in bypass) - chip.constants['gm.l2_bytes']
-    return Residency(hits, min(max(beyond, 0), once) / written if written else 0.0)
+    back = min(max(beyond, 0), once)
+    missed = sum(t.read * (1 - hits[t.name]) for t in tensors if t.read and t.name not in bypass)
+    # Misses are slower while L2 also takes in what the launch writes; half as many bytes as are read have the whole effect.
+    beside = min(1.0, 2 * (once - back) / missed) if missed else 0.0
+    return Residency(hits, back / written if written else 0.0, slowed=1 + (chip.constants['gm.filling'] - 1) * beside)
 
 
 def hbm_cycles(chip: Chip, tensors: Sequence[Tensor], resident: Residency) -> float:
