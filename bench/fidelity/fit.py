@@ -8,7 +8,8 @@ its prior.
 
     python -m bench.fidelity.fit              committed and fitted constants side by side, from slopes.json
     python -m bench.fidelity.fit --write      the slopes of every row anew (minutes)
-    python -m bench.fidelity.fit --missing    only of rows that have none yet
+    python -m bench.fidelity.fit --gaps       the same slopes, measured over modelled times anew
+    python -m bench.fidelity.fit --missing    slopes only of rows that have none yet
 """
 
 from __future__ import annotations
@@ -101,8 +102,17 @@ def record(o: Outcome) -> Record:
     def tidy(found: Mapping[str, float]) -> dict[str, float]:
         return {k: round(v, 4) for k, v in found.items() if abs(v) >= SMALLEST}
 
-    gaps = {p: round(math.log(measured / modelled), 5) for p, (measured, modelled) in (o.busy or {}).items() if modelled}
-    return Record(row.arch, round(math.log(row.us / o.us), 5), tidy(slopes), gaps, {p: tidy(busy[p]) for p in gaps})
+    gaps = {p: _gap(measured, modelled) for p, (measured, modelled) in (o.busy or {}).items() if modelled}
+    return Record(row.arch, _gap(row.us, o.us), tidy(slopes), gaps, {p: tidy(busy[p]) for p in gaps})
+
+
+def regauged(kept: Record, o: Outcome) -> Record:
+    """A record with the gaps of today's constants; slopes change little with them."""
+    return dataclasses.replace(kept, gap=_gap(o.row.us, o.us), busy_gaps={p: _gap(*o.busy[p]) for p in kept.busy_gaps})
+
+
+def _gap(measured: float, modelled: float) -> float:
+    return round(math.log(measured / modelled), 5)
 
 
 @functools.cache
@@ -165,7 +175,8 @@ def complete(outcomes: Sequence[Outcome]) -> list[Outcome]:
         if o.kind == SCORED and o.us is not None and own is not None:
             change = solve([r for k, r in known.items() if k != name(o.row)])
             # A constant nobody else knows is what was published for it.
-            moved = sum(v * (change[c] if (c := origin(own.chip, k)) in change else distance(c)) for k, v in own.slopes.items() if k in free(own.chip))
+            mine = {origin(own.chip, k): v for k, v in own.slopes.items() if k in free(own.chip)}
+            moved = sum(v * (change[c] if c in change else distance(c)) for c, v in mine.items())
             key = max(own.slopes, key=lambda k: abs(own.slopes[k]), default='')
             o = dataclasses.replace(o, constant=f'{key} {own.slopes[key]:+.2f}' if key else '', left_out_us=o.us * math.exp(moved))
         out.append(o)
@@ -176,8 +187,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog='python -m bench.fidelity.fit', description='Committed and fitted constants side by side.')
     form = parser.add_mutually_exclusive_group()
     form.add_argument('--write', action='store_true', help='take the slopes of every scored row anew and write slopes.json')
+    form.add_argument('--gaps', action='store_true', help='keep the slopes, take measured over modelled times anew')
     form.add_argument('--missing', action='store_true', help='only those of rows that have none yet')
     args = parser.parse_args()
+    if args.gaps:
+        from .score import chosen, outcome
+
+        rows = [r for r in chosen(scored=True) if name(r) in records()]
+        write(dict(work_through(rows, lambda r: (name(r), regauged(records()[name(r)], outcome(r))), name)))
+        records.cache_clear()
     if args.write or args.missing:
         from .score import chosen, outcome
 

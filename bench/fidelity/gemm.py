@@ -32,6 +32,11 @@ class Schedule:
     along_n: bool = False  # snakes of columns instead
     accumulators: int = 1
 
+    @property
+    def text(self) -> str:
+        """For a schedule of ours."""
+        return f'ours: {"x".join(map(str, self.block))} products, panels of {self.steps_a} steps'
+
 
 def gemm(M, N, K, plan=Schedule(), in_dtype='float16', out_dtype='float32', acc_dtype='float', gelu=False):
     """The compiled kernel for one shape: `kernel(A, B) -> C`. With `gelu` the vector cores follow the cube core: they read each finished
@@ -43,11 +48,13 @@ def gemm(M, N, K, plan=Schedule(), in_dtype='float16', out_dtype='float32', acc_
         raise ValueError(f'panels of {steps_a} and {steps_b} steps do not end together')
     if gelu and (M % bm or N % plan.block[1] or bm % (2 * GELU_ROWS) or out_dtype != 'float16'):
         raise ValueError('Gelu follows whole tiles of float16')
-    return _gemm(M, N, K, bm, bn, bk, steps_a, steps_b, plan.slots, plan.slots_b, *plan.grid, plan.swizzle, plan.along_n, plan.accumulators, in_dtype, out_dtype, acc_dtype, gelu)
+    return _gemm(M, N, K, bm, bn, bk, steps_a, steps_b, plan.slots, plan.slots_b, *plan.grid, plan.swizzle, plan.along_n, plan.accumulators, in_dtype,
+                 out_dtype, acc_dtype, gelu)
 
 
 @tiletwin.jit(out_idx=[2], pass_configs=EXPERT)
-def _gemm(M, N, K, bm, bn, bk, steps_a, steps_b, slots, slots_b, grid_m, grid_n, swizzle, along_n, accumulators, in_dtype, out_dtype, acc_dtype, gelu):
+def _gemm(M, N, K, bm, bn, bk, steps_a, steps_b, slots, slots_b, grid_m, grid_n, swizzle, along_n, accumulators, in_dtype, out_dtype, acc_dtype,
+          gelu):
     m_tiles = -(-M // bm)
     n_tiles = -(-N // bn)
     k_steps = -(-K // bk)

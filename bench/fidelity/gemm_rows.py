@@ -92,7 +92,7 @@ def gemm_row(row: Row) -> Modelled | Skip:
     found = plan(row)
     if isinstance(found, Skip):
         ours = good(row.chip, shape, kinds[0])
-        return Modelled(lambda: gemm(*shape, ours, *kinds), f'ours: {ours.block[0]}x{ours.block[1]}x{ours.block[2]}, panels of {ours.steps_a} steps', 'bound')
+        return Modelled(lambda: gemm(*shape, ours, *kinds), ours.text, 'bound')
     # A smaller product has the same steps, only fewer of them.
     small = 1536 if grid(row) == (1, 1) else 4096
     like = replace(row, shape=f'{small}^3') if max(shape) > small else None
@@ -112,7 +112,7 @@ def gemm_small_row(row: Row) -> Modelled | Skip:
     turn = re.search(r'swizzle (\d+),(\d+)', row.kernel)
     if not l1:
         ours = good(row.chip, shape, kinds[0])
-        return Modelled(lambda: gemm(*shape, ours, *kinds), f'ours: {ours.block[0]}x{ours.block[1]}x{ours.block[2]}, panels of {ours.steps_a} steps', 'bound')
+        return Modelled(lambda: gemm(*shape, ours, *kinds), ours.text, 'bound')
     tile = tuple(map(int, l1.groups()))
     step = 128 // _BYTES[kinds[0]]
     block = (tile[0], tile[1], step)
@@ -132,7 +132,7 @@ def unaligned_row(row: Row) -> Modelled | Skip:
     if shape is None or kinds is None:
         return Skip(f'{row.shape} {row.dtype} is no product the dialect has')
     ours = good(row.chip, shape, kinds[0])
-    return Modelled(lambda: gemm(*shape, ours, *kinds), f'ours: {ours.block[0]}x{ours.block[1]}x{ours.block[2]}, panels of {ours.steps_a} steps', 'bound')
+    return Modelled(lambda: gemm(*shape, ours, *kinds), ours.text, 'bound')
 
 
 @models('gemm_decode')
@@ -160,14 +160,17 @@ def gelu_row(row: Row) -> Modelled | Skip:
         return Skip(f'{row.shape} on {row.cores} cores is no product the dialect has')
     if row.kernel == 'matmul alone':
         tile = (256, 256, 64) if row.arch == 'a5' else (128, 256, 64)
-        return Modelled(lambda: gemm(*shape, large(row, tile, cores), *kinds), f'{tile[0]}x256x64 products in deep panels, as the last step of the ladder',
+        text = f'{tile[0]}x256x64 products in deep panels, as the last step of the ladder'
+        return Modelled(lambda: gemm(*shape, large(row, tile, cores), *kinds), text,
                         like=replace(row, shape='4096^3 + gelu') if max(shape) > 4096 else None)
     if row.kernel == 'fused via GM':
         tile = (128, 256, 64)
-        return Modelled(lambda: gemm(*shape, large(row, tile, cores), *kinds, gelu=True), '128x256x64 products in deep panels, Gelu on each finished tile through GM',
+        text = '128x256x64 products in deep panels, Gelu on each finished tile through GM'
+        return Modelled(lambda: gemm(*shape, large(row, tile, cores), *kinds, gelu=True), text,
                         like=replace(row, shape='4096^3 + gelu') if max(shape) > 4096 else None)
     if row.kernel == 'gelu alone':
         n, chip = shape[0] * shape[1], row.chip
         width = unary_tile(n, kinds[1], chip.cube_cores, chip.memories['UB'].bytes)
-        return Modelled(lambda: unary(n, kinds[1], 'gelu_tanh', chip.cube_cores, width), f'ours: flat tiles of {width}, two slots each way', 'bound')
+        text = f'ours: flat tiles of {width}, two slots each way'
+        return Modelled(lambda: unary(n, kinds[1], 'gelu_tanh', chip.cube_cores, width), text, 'bound')
     return Skip('a 256x256 float tile does not fit UB, and how it is cut is not described')

@@ -31,7 +31,10 @@ from typing import Any, Callable
 from .rows import Row
 
 # Modules of this folder whose import registers models.
-MODULES: tuple[str, ...] = ('gemm_rows', 'memory_rows', 'attention', 'elementwise', 'maximum', 'norms', 'quant', 'fused_norm', 'gated', 'softmax', 'group_norm')
+MODULES: tuple[str, ...] = (
+    'gemm_rows', 'memory_rows', 'attention', 'elementwise', 'maximum', 'norms', 'quant', 'fused_norm', 'gated', 'softmax',
+    'group_norm',
+)
 
 
 # Why the rows of these categories have no model, by the beginning of their name.

@@ -61,8 +61,10 @@ def test_what_a_row_does_not_say_is_not_guessed(unseen):
     assert isinstance(registry.find(unseen), Skip)
 
 
-@pytest.mark.parametrize('hw, cores, clock, count', [('910B1', '24', 1850, 24), ('910B2', '24/48', 1800, 24), ('910B3', '20', 1800, 20), ('A3', '20', 1850, 20),
-                                                     ('A2/A3', '20', 1850, 20), ('950PR', '64', 1650, 32), ('910B1', '1', 1850, 24)])
+@pytest.mark.parametrize('hw, cores, clock, count', [
+    ('910B1', '24', 1850, 24), ('910B2', '24/48', 1800, 24), ('910B3', '20', 1800, 20), ('A3', '20', 1850, 20), ('A2/A3', '20', 1850, 20),
+    ('950PR', '64', 1650, 32), ('910B1', '1', 1850, 24),
+])
 def test_a_row_runs_on_its_part(hw, cores, clock, count):
     chip = row('x', 'x', 'x', hw, cores).chip
     assert (chip.clock_mhz, chip.cube_cores) == (clock, count)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.fidelity.rows import COLUMNS, read
+from bench.fidelity.rows import COLUMNS, PIPES, read
 from tiletwin.cli import main
 from tiletwin.commands import fidelity
 
@@ -27,8 +27,7 @@ def table(tmp_path_factory):
         out.writerow(COLUMNS)
         for r in QUICK:
             busy = dict(r.busy)
-            out.writerow([getattr(r, c) if c in ('id', 'cat', 'hw', 'cores', 'impl', 'kernel', 'shape', 'dtype', 'us', 'note', 'src') else busy.get(c, '')
-                          for c in COLUMNS])
+            out.writerow([busy.get(c, '') if c in PIPES else getattr(r, c) for c in COLUMNS])
     return path
 
 

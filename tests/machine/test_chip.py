@@ -17,7 +17,8 @@ def test_every_constant_states_its_unit_and_source(name):
     assert entries
     for section, key, entry in entries:
         assert entry.keys() <= {'value', 'unit', 'source', 'fitted_on', 'prior', 'prior_source', 'align'}, f'{section}.{key}'
-        assert len({'fitted_on', 'prior', 'prior_source'} & entry.keys()) in (0, 3), f'{section}.{key}: a fitted constant also says what was published before the fit'
+        fitted = {'fitted_on', 'prior', 'prior_source'} & entry.keys()
+        assert len(fitted) in (0, 3), f'{section}.{key}: a fitted constant also says what was published before the fit'
         assert entry['unit'] and len(entry['source']) > 10, f'{section}.{key}'
 
 

@@ -30,8 +30,9 @@ def bench() -> ModuleType:
     """The reference kernels, which belong to a checkout and not to the wheel."""
     root = Path(__file__).resolve().parents[2]
     if not (root / 'bench' / 'fidelity' / 'registry.py').is_file():
-        raise EnvironmentError_('tiletwin fidelity needs a checkout of the project', why='the published rows and the kernels that stand for them are in bench/fidelity, '
-                                'which is not part of the wheel', instead='git clone the project, then: python -m tiletwin fidelity')
+        raise EnvironmentError_('tiletwin fidelity needs a checkout of the project', 
+                                why='the published rows and the kernels that stand for them are in bench/fidelity, which is not part of the wheel',
+                                instead='git clone the project, then: python -m tiletwin fidelity')
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     return importlib.import_module('bench.fidelity.score')

@@ -92,32 +92,47 @@ def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: r
 def page(outcomes: Sequence[Outcome]) -> str:
     """docs/fidelity.md."""
     lines = ['# Modelled against measured', '',
-             'Every published row of `bench/fidelity/measurements.csv` beside the time this package models for it. Measured times were published by the sources named',
-             'in that file; none was measured by this project. The page is the output of `python -m tiletwin fidelity --markdown --plot docs/fidelity.svg`.', '',
+             'Every published row of `bench/fidelity/measurements.csv` beside the time this package models for it. Measured times were published by the',
+             'sources named in that file; none was measured by this project. The page is the output of',
+             '`python -m tiletwin fidelity --markdown --plot docs/fidelity.svg`.', '',
              '![modelled against measured](fidelity.svg)', '']
     for kind in (SCORED, BOUND):
         rows = [o for o in outcomes if o.kind == kind and o.error is not None]
         if rows:
-            lines += [f'## {_TITLES[kind]}', '', _ABOUT[kind], '', *_markdown(_SCORES, [score_cells(s) for s in scores(outcomes, kind)], range(1, 8))]
+            table = _markdown(_SCORES, [score_cells(s) for s in scores(outcomes, kind)], range(1, 8))
+            lines += [f'## {_TITLES[kind]}', '', _ABOUT[kind], '', *table]
             if kind == SCORED:
-                lines += ['Busy time of the pipes, mean over the cores:', '', *_markdown(('pipe', 'rows', 'MAPE', 'worst'), _busy_cells(outcomes), range(1, 3))]
+                busy = _markdown(('pipe', 'rows', 'MAPE', 'worst'), _busy_cells(outcomes), range(1, 3))
+                lines += ['Busy time of the pipes, mean over the cores:', '', *busy]
             headings, cells = (_ROWS, [row_cells(o) for o in rows]) if kind == SCORED else (
                 (*_ROWS[:4], _ROWS[5], _ROWS[7]), [[c for i, c in enumerate(row_cells(o)) if i not in (4, 6)] for o in rows])
             lines += _markdown(headings, cells, range(1, 5 if kind == SCORED else 4))
     reasons = _reasons(outcomes)
     if reasons:
-        lines += ['## Rows without a model', '', *_markdown(('category', 'rows', 'reason'), [
-            [', '.join(sorted({o.row.cat for o in rows})), str(len(rows)), reason] for reason, rows in reasons], range(1, 2))]
+        cells = [[', '.join(sorted({o.row.cat for o in rows})), str(len(rows)), reason] for reason, rows in reasons]
+        lines += ['## Rows without a model', '', *_markdown(('category', 'rows', 'reason'), cells, range(1, 2))]
     return '\n'.join(lines).rstrip() + '\n'
 
 
 def json_document(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {
-        'rows': [{'id': o.row.id, 'category': o.row.cat, 'kernel': o.row.kernel, 'shape': o.row.shape, 'hw': o.row.hw, 'cores': o.row.cores, 'kind': o.kind,
-                  'about': o.about, 'measured_us': o.row.us, 'modelled_us': o.us, 'error': o.error, 'left_out_error': o.left_out_error, 'limit': o.limit,
-                  'constant': o.constant, 'busy': {p: {'measured_us': a, 'modelled_us': b} for p, (a, b) in (o.busy or {}).items()}} for o in outcomes],
-        'scores': {kind: [{'category': s.name, 'rows': s.rows, 'mape': s.mape, 'geometric_mean_ratio': s.ratio, 'median_abs_log_ratio': s.median,
-                           'spearman': s.spearman, 'left_out_mape': s.left_out, 'within_0.6_1.25': s.within, 'worst': [o.row.id for o in s.worst]}
-                          for s in scores(outcomes, kind)] for kind in (SCORED, BOUND)},
+        'rows': [_row_document(o) for o in outcomes],
+        'scores': {kind: [_score_document(s) for s in scores(outcomes, kind)] for kind in (SCORED, BOUND)},
         'busy_mape': {pipe: sum(abs(e) for _, e in pairs) / len(pairs) for pipe, pairs in busy_errors(outcomes).items()},
+    }
+
+
+def _row_document(o: Outcome) -> dict[str, Any]:
+    r = o.row
+    return {
+        'id': r.id, 'category': r.cat, 'kernel': r.kernel, 'shape': r.shape, 'hw': r.hw, 'cores': r.cores, 'kind': o.kind, 'about': o.about,
+        'measured_us': r.us, 'modelled_us': o.us, 'error': o.error, 'left_out_error': o.left_out_error, 'limit': o.limit, 'constant': o.constant,
+        'busy': {p: {'measured_us': a, 'modelled_us': b} for p, (a, b) in (o.busy or {}).items()},
+    }
+
+
+def _score_document(s: Score) -> dict[str, Any]:
+    return {
+        'category': s.name, 'rows': s.rows, 'mape': s.mape, 'geometric_mean_ratio': s.ratio, 'median_abs_log_ratio': s.median, 'spearman': s.spearman,
+        'left_out_mape': s.left_out, 'within_0.6_1.25': s.within, 'worst': [o.row.id for o in s.worst],
     }

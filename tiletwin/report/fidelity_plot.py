@@ -34,15 +34,18 @@ def plot(outcomes: Sequence[Outcome]) -> str:
                 f'<text x="{p:.1f}" y="{_SIZE - first + 16:.1f}" text-anchor="middle">{text}</text>',
                 f'<text x="{first - 6:.1f}" y="{_SIZE - p + 4:.1f}" text-anchor="end">{text}</text>']
     step = math.log10(1.2) / (high - low) * (_SIZE - 2 * _MARGIN)
-    out += [line(first, first, last, last, '#444'), line(first, first + step, last - step, last, '#bbb'), line(first + step, first, last, last - step, '#bbb')]
+    out.append(line(first, first, last, last, '#444'))
+    out += [line(first, first + step, last - step, last, '#bbb'), line(first + step, first, last, last - step, '#bbb')]
     for kind in (BOUND, SCORED):
         for o in points:
             if o.kind == kind:
                 title = escape(f'{o.row.id} {o.row.cat}: {o.row.kernel}, {o.row.shape}; measured {o.row.us:g} us, modelled {o.us:.2f} us')
-                out.append(f'<circle cx="{at(o.row.us):.1f}" cy="{_SIZE - at(o.us):.1f}" r="3.5" fill="{_INK[kind]}" fill-opacity="0.7"><title>{title}</title></circle>')
+                place = f'cx="{at(o.row.us):.1f}" cy="{_SIZE - at(o.us):.1f}" r="3.5"'
+                out.append(f'<circle {place} fill="{_INK[kind]}" fill-opacity="0.7"><title>{title}</title></circle>')
     for i, kind in enumerate(k for k in (SCORED, BOUND) if any(o.kind == k for o in points)):
         y = _MARGIN + 8 + 18 * i
-        out += [f'<circle cx="{first + 12:.1f}" cy="{y - 4}" r="4" fill="{_INK[kind]}"/>', f'<text x="{first + 22:.1f}" y="{y}">{_LABEL[kind]}</text>']
+        out.append(f'<circle cx="{first + 12:.1f}" cy="{y - 4}" r="4" fill="{_INK[kind]}"/>')
+        out.append(f'<text x="{first + 22:.1f}" y="{y}">{_LABEL[kind]}</text>')
     middle = _SIZE / 2
     out += [f'<text x="{middle}" y="{_SIZE - 14}" text-anchor="middle">measured us (published)</text>',
             f'<text x="16" y="{middle}" text-anchor="middle" transform="rotate(-90 16 {middle})">modelled us</text>',
