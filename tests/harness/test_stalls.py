@@ -183,6 +183,15 @@ def test_the_parts_of_one_wait_are_one_loss():
     assert (loss.why, loss.name, loss.at.line, loss.cycles, loss.count) == ('flag', 'MTE2->V 0', 2, 90 + 91, 2)
 
 
+def test_a_pipe_without_work_in_a_second_launch_has_none_left_there():
+    first, second = _gemm(), _gemm()
+    second = replace(second, streams=[replace(second.streams[0], timeline=Timeline([op('V', 0, 900)], [], 1000, {('AIV0', 'V'): 900}))])
+    found = {p.name: p for p in limits([first, second]).pipes}
+    whole = first.timeline.cycles + 1000
+    assert found['AIV V'].busy == pytest.approx(900 / whole)
+    assert all(p.busy + sum(p.stalls.values()) == pytest.approx(1.0) for p in found.values())
+
+
 def test_a_small_launch_is_limited_by_the_launch_itself():
     launch = _gemm()
     assert limits([replace(launch, cycles=launch.timeline.cycles / 0.4)]).bound.startswith('the launch itself')

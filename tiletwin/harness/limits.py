@@ -17,6 +17,7 @@ SCALAR = ' S'
 # Of the way of data through a core: a flag against this order says that a buffer is free again.
 _FLOW = {'MTE2': 0, 'MTE1': 1, 'V': 1, 'M': 2, 'MTE3': 2, 'FIX': 3}
 _ROUTES = {'AIC MTE2': 'gm_to_l1', 'AIV MTE2': 'gm_to_ub', 'AIV MTE3': 'ub_to_gm', 'AIC FIX': 'l0c_to_gm'}
+ELSEWHERE = 'another launch'  # a pipe without work in one launch of a call
 _WORKING = 0.5  # a pipe that works less than this share of the block does not limit it, waiting does
 
 
@@ -63,8 +64,12 @@ def limits(launches: Sequence[Launch]) -> Limits:
     busy: dict[str, float] = defaultdict(float)
     found: dict[str, list[Stall]] = defaultdict(list)
     between: dict[str, list[float]] = defaultdict(list)
-    for launch in launches:
-        for name, (cycles, own, apart) in _pipes(launch.timeline).items():
+    parts = [_pipes(launch.timeline) for launch in launches]
+    names = dict.fromkeys(name for part in parts for name in part)
+    for launch, part in zip(launches, parts):
+        for name in names:
+            idle = Stall(*name.split(), 0.0, launch.timeline.cycles, 'done', ELSEWHERE)
+            cycles, own, apart = part.get(name, (0.0, [idle], []))
             busy[name] += cycles
             found[name] += own
             between[name] += apart
@@ -165,6 +170,8 @@ def _memory(name: str, launches: Sequence[Launch], roofs: Roofline) -> str:
 # -- what would help -----------------------------------------------------------------------------------------------------
 def _advice(x: Lost) -> str:
     core, _, pipe = x.pipe.partition(' ')
+    if x.name == ELSEWHERE:
+        return f'{pipe} has no work in another launch of this call: look at what limits that one'
     if x.why == 'flag' and '->' in x.name:
         source, target = x.name.split(' ')[0].split('->')
         if _FLOW.get(source, 0) >= _FLOW.get(target, 0):
