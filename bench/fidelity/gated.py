@@ -8,10 +8,13 @@ import tiletwin
 from pass_configs import EXPERT
 from tiletwin import language as T
 
+from .gated_narrow import swi_glu_narrow
 from .registry import Modelled, Skip, models
 from .row_steps import take
 from .rows import Row
 from .tiles import FLOATS, SPARE, WIDTH, attributes, dtypes, place, shapes, up
+
+NARROW = 32  # elements of a half row up to which rows are gathered out of contiguous tiles
 
 
 @tiletwin.jit(out_idx=[1], pass_configs=EXPERT)
@@ -109,6 +112,11 @@ def swi_glu_row(row: Row) -> Modelled | Skip:
     # In front of the split dim are the rows; what lies behind it stays together with each half.
     M, H = math.prod(shape[:dim]), math.prod(shape[dim:]) // 2
     cores, ub, block = row.chip.cube_cores, row.chip.memories['UB'].bytes, 32 // WIDTH[dtype]
+    if H <= NARROW:
+        # Sixteen rows of any length start and end on a block of every type.
+        each = H * (6 * WIDTH[dtype] + 24)
+        rows = min((ub - 2 * SPARE) // (16 * each), math.ceil(M / (2 * cores * 16))) * 16
+        return Modelled(lambda: swi_glu_narrow(M, H, dtype, cores, rows), f'contiguous tiles of {rows} rows, halves gathered', 'bound')
     most = (ub - SPARE) // (6 * WIDTH[dtype] + (8 if dtype == 'float32' else 12)) // 64 * 64
     cols = columns(H, most, block)
     across = math.ceil(H / cols)

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bench.fidelity import elementwise, fused_norm, gated, group_norm, maximum, norms, quant, softmax, softmax_inner, tiles
+from bench.fidelity import elementwise, fused_norm, gated, gated_narrow, group_norm, maximum, norms, quant, softmax, softmax_inner, tiles
 from bench.fidelity.registry import Modelled, Skip
 from bench.fidelity.rows import Row
 
@@ -133,6 +133,14 @@ def test_swi_glu(M, H, rows, cols, dtype):
     agree(kernel, kernel(x), F.silu(x[:, :H].double()) * x[:, H:].double(), dtype)
 
 
+@pytest.mark.parametrize('M, H, rows', [(531, 7, 32), (97, 31, 16)])
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+def test_swi_glu_of_narrow_rows(M, H, rows, dtype):
+    x = tensor((M, 2 * H), dtype, scale=3.0)
+    kernel = gated_narrow.swi_glu_narrow(M, H, dtype, 2, rows)
+    agree(kernel, kernel(x.reshape(-1)).reshape(M, H), F.silu(x[:, :H].double()) * x[:, H:].double(), dtype)
+
+
 @pytest.mark.parametrize('M, N, rows', ROWS)
 @pytest.mark.parametrize('dtype', ['float32', 'float16', 'bfloat16'])
 def test_softmax_of_whole_rows_far_below_zero(M, N, rows, dtype):
@@ -176,7 +184,7 @@ UNSEEN = [
     ('cann_maximum', [[300, 40], [300, 1]], ['float32', 'float32'], {}), ('cann_softmax', [[64, 200, 3]], ['float32'], {'dim': 0}),
     ('cann_softmax', [[10, 60000]], ['float32'], {'dim': -1}), ('cann_rms_norm', [[4, 100, 12000], [12000]], ['float16'] * 2, {'epsilon': 1e-6}),
     ('cann_group_norm', [[2, 64, 30, 30], [64], [64]], ['float16'] * 3, {'num_groups': 8, 'epsilon': '1e-5'}),
-    ('cann_swi_glu', [[10, 20000]], ['float32'], {'dim': -1}), ('cann_dynamic_quant', [[100, 20000]], ['bfloat16'], {}),
+    ('cann_swi_glu', [[10, 20000]], ['float32'], {'dim': -1}), ('cann_swi_glu', [[40000, 6]], ['float16'], {'dim': -1}), ('cann_dynamic_quant', [[100, 20000]], ['bfloat16'], {}),
     ('cann_add_rms_norm_dynamic_quant', [[64, 12288], [64, 12288], [12288]], ['bfloat16'] * 3, {'epsilon': '1e-06'}),
 ]
 
