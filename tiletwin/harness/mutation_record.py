@@ -10,14 +10,14 @@ from typing import Any, Iterable
 from ..errors import TileTwinError
 from .baseline import write_atomically
 from .mutate import Outcome, Score
-from .record import root
+from .record import kernel_source, root
 
 FORMAT = 1
 
 
 def as_data(score: Score) -> dict[str, Any]:
     """Counts, and every mutant that was not caught; paths are those of the repository."""
-    return {'format': FORMAT, 'operator': score.operator, 'mode': score.mode, 'chip': score.chip, 'mutants': score.total, 'caught': score.caught,
+    return {'format': FORMAT, 'operator': score.operator, 'mode': score.mode, 'chip': score.chip, 'source': kernel_source(score.operator, score.mode), 'mutants': score.total, 'caught': score.caught,
             'redundant': score.redundant, 'survived': score.survivors, 'score': round(score.percent, 2), 'by': score.by_tool, 'cases': list(score.cases),
             'survivors': [_outcome(o) for o in score.of('survived')], 'redundant_list': [_outcome(o) for o in score.redundant_list]}
 

@@ -62,6 +62,13 @@ def root() -> Path:
     return Path(next(iter(ops.__path__))).resolve().parent
 
 
+def kernel_source(operator: str, mode: str) -> str:
+    """A digest of the files an operator's kernels of one mode are written in."""
+    family = operator.split('.')[0]
+    files = [root() / 'ops' / mode / f'{family}.py', *sorted((root() / 'ops' / mode / family).rglob('*.py'))]
+    return hashlib.sha256(b'\0'.join(f.read_bytes() for f in files if f.is_file())).hexdigest()[:12]
+
+
 def commit() -> str:
     """The revision checked out; empty outside a repository."""
     try:
@@ -87,11 +94,24 @@ def measure(operator: Any, case: Any, mode: str, chip: str) -> Record:
             ran = operator.run_case(case, mode, chip)
             launches = ran.launches
             figures |= _numbers(ran)
-        figures |= _figures(launches)
+        figures |= _figures(launches) | mutation_figures(operator.name, mode)
         syncs = tuple(line for program in _programs(launches) for line in sync_lines(program))
     except TileTwinError as refusal:
         figures, syncs = {'refused': refusal.what}, ()
     return Record(operator.name, mode, chip, case.name, model_version(chip_of(chip)), commit(), figures, syncs)
+
+
+def mutation_figures(operator: str, mode: str) -> dict[str, float | int | str]:
+    """The mutation score on record; it is stale once the kernels have been edited."""
+    from .baseline import default_folder
+    from .mutation_record import path, read
+
+    for (name, form, _), row in read(path(default_folder(), operator)).items():
+        if (name, form) == (operator, mode):
+            if row.get('source') != kernel_source(operator, mode):
+                return {'mutation': 'stale'}
+            return {'mutation.score': row['score'], 'mutation.redundant': row['redundant']}
+    return {}
 
 
 def _timed(operator: Any, case: Any, mode: str, chip: str) -> list[Launch]:
