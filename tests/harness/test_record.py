@@ -33,7 +33,7 @@ def test_the_case_too_large_to_compute_is_timed():
 
 
 def test_a_case_the_kernel_refuses_is_a_record_of_the_refusal():
-    case = dataclasses.replace(a_case(), sizes={'M': 4, 'N': 10 ** 9}, slow=True)
+    case = dataclasses.replace(a_case(), sizes={'M': 0, 'N': 9})
     assert 'softmax' in measure(operator('softmax'), case, 'expert', 'a3').figures['refused']
 
 
