@@ -43,7 +43,8 @@ def add_norm_quant(M, N, dtype, eps, cores, rows):
             stat = T.alloc_ub((rows, 1), 'float')
             levels = T.alloc_ub((rows,), 'float')
             scale = T.alloc_ub((2, lanes), 'float')
-            T.annotate_address({u: at[0], w: at[1], x: at[2], a: at[3], b: at[4], g: at[5], h: at[6], y: at[7], stat: at[8], levels: at[9], scale: at[10]})
+            T.annotate_address({u: at[0], w: at[1], x: at[2], a: at[3], b: at[4], g: at[5], h: at[6], y: at[7], stat: at[8],
+                                levels: at[9], scale: at[10]})
             if ragged:
                 mask = T.alloc_ub((rows, width), 'int16')
                 T.annotate_address({mask: at[12]})

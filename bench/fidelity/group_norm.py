@@ -27,8 +27,8 @@ def group_norm(groups, norms, channels, inner, dtype, eps, cores, chunk):
     lanes = up(channels, 16)
     slot, full = chunk * WIDTH[dtype], chunk * 4
     # g and b in the first 64 KiB, a and d behind the slots: no result lies in the bank of a source.
-    at = place((full, 1), (full, 0), (2 * slot, 0), (2 * slot, 0), (256 if wide else full, 0), (full, 1), *((lanes * 4, 0),) * 5, *((lanes * 32, 0),) * 2,
-               (lanes * 2, 0), (lanes * 2, 0), *((32, 0),) * 4)
+    at = place((full, 1), (full, 0), (2 * slot, 0), (2 * slot, 0), (256 if wide else full, 0), (full, 1),
+               *((lanes * 4, 0),) * 5, *((lanes * 32, 0),) * 2, (lanes * 2, 0), (lanes * 2, 0), *((32, 0),) * 4)
 
     @T.macro
     def fetch(X, first, n, s, x):
@@ -169,7 +169,8 @@ def group_norm(groups, norms, channels, inner, dtype, eps, cores, chunk):
                         T.tile.broadcast(b_row, shifts[k:k + 1, 0:1])
                         T.pipe_barrier('v')
                         for c in T.serial(pieces - 1):
-                            finish(X, Y, (group * channels + k) * inner + c * piece, piece, (parts + k * pieces + c) % 2, (k * pieces + c) % 2, x, y, a, d, g, b)
+                            finish(X, Y, (group * channels + k) * inner + c * piece, piece, (parts + k * pieces + c) % 2,
+                                   (k * pieces + c) % 2, x, y, a, d, g, b)
                         finish(X, Y, (group * channels + k) * inner + (pieces - 1) * piece, last, (parts + k * pieces + pieces - 1) % 2,
                                (k * pieces + pieces - 1) % 2, x, y, a, d, g, b)
 

@@ -206,7 +206,8 @@ def rms_norm_row(row: Row) -> Modelled | Skip:
         return Skip(f'the dialect has no {dtype} arithmetic')
     eps, cores, ub = float(attributes(row).get('epsilon', 1e-6)), row.chip.cube_cores, row.chip.memories['UB'].bytes
     M, N = math.prod(shape[:-1]), shape[-1]
-    rows = rows_per_tile(M, up(N, 16) * (28 if dtype == 'float32' else 24) + up(N, 32 // WIDTH[dtype]) * (WIDTH[dtype] if N * WIDTH[dtype] % 32 else 0) + 64, ub, 2 * cores)
+    mask = up(N * WIDTH[dtype], 32) if N * WIDTH[dtype] % 32 else 0
+    rows = rows_per_tile(M, up(N, 16) * (28 if dtype == 'float32' else 24) + mask + 64, ub, 2 * cores)
     if rows:
         return Modelled(lambda: rms_norm(M, N, dtype, eps, cores, rows), f'{rows} whole rows per tile, two slots each way', 'bound')
     chunk = long_chunk(N, 8, 4 * WIDTH[dtype] + 12, ub)

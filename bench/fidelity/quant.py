@@ -24,7 +24,8 @@ def dynamic_quant(M, N, dtype, cores, rows):
     tiles = (M + rows - 1) // rows
     size, lanes = rows * width, up(rows, 8)
     slot, full = size * WIDTH[dtype], size * 4
-    at = place((2 * slot, 0), (full, 0), (full, 1), (size * 2, 0), (2 * size, 0), (lanes * 4, 0), (lanes * 4, 0), (2 * lanes * 4, 0), (slot if ragged else 0, 1))
+    at = place((2 * slot, 0), (full, 0), (full, 1), (size * 2, 0), (2 * size, 0), (lanes * 4, 0), (lanes * 4, 0), (2 * lanes * 4, 0),
+               (slot if ragged else 0, 1))
 
     @T.prim_func
     def main(X: T.Tensor((M, N), dtype), Y: T.Tensor((M, N), 'int8'), S: T.Tensor((M,), 'float')):

@@ -184,7 +184,8 @@ UNSEEN = [
     ('cann_maximum', [[300, 40], [300, 1]], ['float32', 'float32'], {}), ('cann_softmax', [[64, 200, 3]], ['float32'], {'dim': 0}),
     ('cann_softmax', [[10, 60000]], ['float32'], {'dim': -1}), ('cann_rms_norm', [[4, 100, 12000], [12000]], ['float16'] * 2, {'epsilon': 1e-6}),
     ('cann_group_norm', [[2, 64, 30, 30], [64], [64]], ['float16'] * 3, {'num_groups': 8, 'epsilon': '1e-5'}),
-    ('cann_swi_glu', [[10, 20000]], ['float32'], {'dim': -1}), ('cann_swi_glu', [[40000, 6]], ['float16'], {'dim': -1}), ('cann_dynamic_quant', [[100, 20000]], ['bfloat16'], {}),
+    ('cann_swi_glu', [[10, 20000]], ['float32'], {'dim': -1}),
+    ('cann_swi_glu', [[40000, 6]], ['float16'], {'dim': -1}), ('cann_dynamic_quant', [[100, 20000]], ['bfloat16'], {}),
     ('cann_add_rms_norm_dynamic_quant', [[64, 12288], [64, 12288], [12288]], ['bfloat16'] * 3, {'epsilon': '1e-06'}),
 ]
 
@@ -201,7 +202,8 @@ def test_rows_of_the_families_are_modelled_by_what_they_say(cat, shape, dtype, a
     assert 2 < time(r, found).us < 1000
 
 
-@pytest.mark.parametrize('cat, shape, dtype', [('cann_maximum', [[8, 8], [8, 8]], ['int64'] * 2), ('cann_group_norm', [[99, 64], [64], [64]], ['float16'] * 3)])
+@pytest.mark.parametrize('cat, shape, dtype', [('cann_maximum', [[8, 8], [8, 8]], ['int64'] * 2),
+                                               ('cann_group_norm', [[99, 64], [64], [64]], ['float16'] * 3)])
 def test_what_the_kernels_cannot_do_is_said(cat, shape, dtype):
     from bench.fidelity.registry import find
 

@@ -108,7 +108,7 @@ def crowds(tensors: Sequence[Tensor], which: 'np.ndarray', tile: 'np.ndarray', c
     do not all have the same number of them has no such moments."""
     import numpy as np
 
-    if len(which) % cores:
+    if not len(which) or len(which) % cores:
         return {}
     moment = np.arange(len(which)) // cores
     _, where, times = np.unique(np.stack([moment, which, tile]), axis=1, return_inverse=True, return_counts=True)

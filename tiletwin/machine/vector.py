@@ -78,7 +78,7 @@ class VectorCost:
         return head + slope * repeats
 
     def inner(self, instr: str, size: float) -> float:
-        """One instruction inside a vector function whose loop has begun: no start, no load of what registers hold, and the issue ports share the work."""
+        """One instruction inside a vector function that has begun: no start, no load of what registers hold, issue ports share the work."""
         return self._constants[f'vector.{instr}'][1] / self._ports * math.ceil(size / REPEAT)
 
     def scalars(self, reads: int, writes: int) -> float:
@@ -143,7 +143,8 @@ def _broadcast(c: VectorCost, w: Work) -> float:
 
 
 def _tree(c: VectorCost, w: Work, rows: int, cols: int) -> float:
-    """Each of `rows` rows to one element: fold the repeats of a row pairwise, then one whole-repeat reduction per row. Registers fold while loading."""
+    """Each of `rows` rows to one element: fold the repeats of a row pairwise, then one whole-repeat reduction per row. Registers fold as
+    they load."""
     fold, last = ('vadd', 'vcadd') if w.kind == 'sum' else ('vmax', 'vcmax')
     repeats, cycles = math.ceil(cols * w.es / REPEAT), 0.0
     if c.in_registers:
