@@ -31,7 +31,12 @@ def test_names_are_checked_before_anything_runs(operators, capsys):
 def test_all_runs_every_operator_on_every_chip(operators, capsys):
     main(['compare', '--all', '--mode', 'expert'])
     assert {chip for _, _, chip in operators['clean'].ran} == {'a2', 'a3'} and {chip for _, _, chip in operators['new'].ran} == {'a5'}
-    assert [case for case, _, chip in operators['mixed'].ran if chip == 'a2'] == ['quick', 'old'], 'slow cases only when asked for'
+    assert [case for case, _, chip in operators['mixed'].ran if chip == 'a2'] == ['quick', 'huge', 'old']
+
+
+def test_quick_leaves_out_the_slow_cases(operators, capsys):
+    main(['compare', '--all', '--mode', 'expert', '--quick'])
+    assert [case for case, _, chip in operators['mixed'].ran if chip == 'a2'] == ['quick', 'old']
 
 
 def test_a_missing_mode_is_named(operators, capsys):
@@ -82,7 +87,7 @@ def test_output_is_the_same_every_time(operators, capsys, form):
     assert texts[0] == texts[1]
 
 
-@pytest.mark.parametrize('command, note', [('compare clean both mixed', '2 of 4 done'), ('check clean clean both', '4 of 5 done')])
+@pytest.mark.parametrize('command, note', [('compare clean both mixed', '2 of 5 done'), ('check clean clean both', '4 of 5 done')])
 def test_an_interrupt_prints_what_is_finished_and_exits_with_2(operators, capsys, monkeypatch, command, note):
     monkeypatch.setattr(operators['both'], 'run_case', lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
     assert main(command.split()) == 2
