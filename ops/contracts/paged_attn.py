@@ -6,7 +6,7 @@ import torch
 
 from tiletwin.errors import CallError
 from tiletwin.harness.claims import BOTH, instructions, kept_busy, of_program, operands, routes, signals, tiles
-from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant
+from tiletwin.harness.contract import BadInput, Case, Contract, Form, Operand, Output, Variant, choice
 
 PAGE = 128
 LOWEST = torch.finfo(torch.float32).min
@@ -75,6 +75,7 @@ def limits(sizes, settings):
     tokens = math.ceil(sizes['maxblk'] / splits) * PAGE
     if tokens > SPLIT_TOKENS:
         raise CallError(f'paged_attn.split_kv: {tokens} KV positions per split', why=f'a split holds at most {SPLIT_TOKENS}', instead='more splits')
+    choice('paged_attn.split_kv', settings, 'combine', ('bulk', 'scalar'))
     scale = settings['scale']
     if scale is not None and not (isinstance(scale, (int, float)) and 0 < scale < float('inf')):
         raise CallError(f'paged_attn.split_kv: scale is {scale!r}', instead='a positive number')
@@ -112,6 +113,7 @@ def bad(name, says, attributes=None, **changes):
 
 CACHE = ('blocks', 'page', 'Hkv', 'D')
 
+
 def sixteen_rows(p):
     found = {s.attrs['M'] for s in instructions(p, 'mma', 'gemm_v0')}
     return '' if found <= {16} else f'{sorted(found)} rows'
@@ -135,7 +137,7 @@ SPLIT_KV = Variant(
     chips=('a2', 'a3'),
     inputs=(Operand('q', ('B', 'Hq', 'D'), ('float16',)), Operand('k_cache', CACHE, ('float16',)), Operand('v_cache', CACHE, ('float16',)),
             Operand('block_table', ('B', 'maxblk'), ('int32',), draw_table), Operand('kv_lens', ('B',), ('int32',), draw_lengths)),
-    attributes={'splits': 4, 'scale': None, 'cores': None},
+    attributes={'splits': 4, 'scale': None, 'combine': 'bulk', 'cores': None},
     reference=reference,
     attribute_types={'scale': float},
     outputs=lambda s, a, t: (Output('o', (s['B'], s['Hq'], s['D']), 'float16'), Output('partial', (s['B'], a['splits'], s['Hq'], s['D']), 'float32'),
@@ -161,7 +163,9 @@ SPLIT_KV = Variant(
     ),
     war_cover='reverse_edge',
     fallback_reason='compiler_reject',
-    forms={'developer': Form({'cores': 'it has one block per sequence, 16 heads and split, whatever the number of cores'})},
+    forms={'developer': Form({'cores': 'it has one block per sequence, 16 heads and split, whatever the number of cores',
+                              'combine': 'its splits join in a launch of their own, in bulk'},
+                             {'scalar-combine': 'it is the other form of the last step of the expert kernel'})},
     cases=(
         Case('minimum', 'minimum', shape(1, 1, 1), {'splits': 2, 'cores': 1}),
         Case('source', 'source', shape(1, 1, 1, Hkv=8)),
@@ -174,6 +178,7 @@ SPLIT_KV = Variant(
         Case('empty-splits', 'idle', shape(1, 3, 5), {'splits': 8, 'cores': 2}),
         Case('idle', 'idle', shape(1, 4, 4), {'splits': 2, 'cores': 5}),
         Case('uneven', 'uneven', shape(1, 6, 6), {'splits': 3, 'cores': 2}),
+        Case('scalar-combine', 'tail', shape(2, 2, 4), {'splits': 2, 'cores': 1, 'combine': 'scalar'}),
         Case('heads', 'heads', shape(2, 5, 16, Hkv=8), {'splits': 2, 'cores': 3}),
         Case('most-splits', 'heads', shape(1, 63, 63), {'splits': 63}, slow=True),
     ),
@@ -189,6 +194,7 @@ SPLIT_KV = Variant(
         bad('heads', 'Hq is 8', Hq=8, Hkv=2),
         bad('one-split', 'splits is 1', {'splits': 1}),
         bad('many-splits', 'splits is 64', {'splits': 64}),
+        bad('combine', "combine is 'both'", {'combine': 'both'}),
         bad('long-split', '8320 KV positions per split', {'splits': 2}, maxblk=130),
         bad('no-keys', 'kv_lens from 0', length=0),
         bad('too-long', 'kv_lens from 257', length=257),

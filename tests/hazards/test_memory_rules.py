@@ -344,6 +344,14 @@ def test_both_vector_cores_writing_one_tile_race():
     assert {s.core for s in f.sides} == {'AIV0', 'AIV1'}
 
 
+def test_a_cache_operation_on_an_output_nobody_has_written_yet_reads_nothing():
+    def body(k):
+        A = k.alloc('A', 'GM', (16, 64))
+        return [k.instr('datacachecleanandinvalid_experiment', A, 'ENTIRE_DATA_CACHE', 'CACHELINE_OUT'), k.store(A, (0, 0), E.Const(1.0, 'float16'))]
+
+    assert vector(body, poisoned=frozenset({'A'})).clean
+
+
 @pytest.mark.parametrize('clean,want', [(True, 'clean'), (False, 'review')])
 def test_scalar_and_dma_access_of_one_gm_address_needs_a_cache_operation(clean, want):
     def body(k):

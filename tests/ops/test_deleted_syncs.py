@@ -79,6 +79,11 @@ def findings(program, on='a3', values=None):
     return Analyser(hoist_loads(program), chip(on), 'ascendc', {}, True).run(poisoned, values).findings
 
 
+def place(mutant):
+    """A kernel may have macros in other files."""
+    return mutant.span.file, mutant.span.line
+
+
 NODES = [(name, group) for name, groups in CASES.items() for group in groups]
 
 
@@ -87,8 +92,8 @@ def test_every_deletion_is_reported(name, group):
     words, gone = defaultdict(set), {}
     for case in group:
         for mutant in deletions(program_of(name, case)):
-            words[mutant.span.line] |= {f.word for f in findings(mutant.program, chip_for(name), read_values(name, case))}
-            gone[mutant.span.line] = mutant
+            words[place(mutant)] |= {f.word for f in findings(mutant.program, chip_for(name), read_values(name, case))}
+            gone[place(mutant)] = mutant
     silent = [mutant.span.excerpt() for line, mutant in sorted(gone.items()) if not words[line]]
     assert silent == REDUNDANT.get((name, group[0]), [])
     for line, found in words.items():

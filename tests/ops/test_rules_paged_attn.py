@@ -6,10 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 from .kernel_checks import instructions, run_program, scope
+from .test_deleted_syncs import findings, program_of, read_values
 
 import tiletwin
-from ops.expert import paged_attn as expert
+from ops.expert.paged_attn import combine
+from ops.expert.paged_attn import kernel as expert
 from tiletwin.errors import CallError
+from tiletwin.harness.mutants import deletions
 from tiletwin.harness.registry import operators
 from tiletwin.ir import expr as E
 from tiletwin.ir.nodes import If, Instr, map_bodies
@@ -176,3 +179,25 @@ def test_X14_nothing_behind_the_end_of_a_sequence_is_used(mode, length):
 
 def test_C3_17_tolerance():
     assert operators()[NAME].variant.policy('float16').startswith('allclose 5e-3/2e-2')
+
+
+def test_C3_15_scalar_and_bulk_combination_give_the_same_bits_and_the_scalar_one_takes_longer():
+    op, case = operators()[NAME], case_of('scalar-combine')
+    inputs = op.variant.make_inputs(case)
+    (scalar, slow), (bulk, fast) = (op.launch(inputs, {**case.attributes, 'combine': form}, 'expert', 'a3') for form in ('scalar', 'bulk'))
+    assert all(torch.equal(a.view(torch.uint8), b.view(torch.uint8)) for a, b in zip(scalar, bulk))
+    assert slow[0].verdict.clean and fast[0].verdict.clean
+    # One load of L and one store of the sum per unit, against one of each per number.
+    units, numbers, splits = 4, 8 * 128, 2
+    loads, stores = (sum(s.pipe == 'S' and s.core != 'AIC' and text in s.span.excerpt() for t in slow[0].streams for s in t.timeline.slices)
+                     for text in ('= partialL[', 'out[b_c'))
+    assert (loads, stores) == (units * splits * 8 * 2, units * numbers * 2)
+    assert fast[0].cycles < slow[0].cycles
+
+
+def test_C3_15_every_wait_of_and_for_the_scalar_unit_is_needed():
+    waits = [m for m in deletions(program_of(NAME, 'scalar-combine'))
+             if m.kind == 'wait_flag' and m.span.file == combine.__file__ and "'s'" in m.span.excerpt()]
+    assert len({m.span for m in waits}) == 6
+    for mutant in waits:
+        assert {f.word for f in findings(mutant.program, 'a3', read_values(NAME, 'scalar-combine'))} & {'race', 'flag'}, mutant.span.excerpt()

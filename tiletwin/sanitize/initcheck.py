@@ -9,6 +9,7 @@ from ..sim.pipes import CoreState
 from ..sim.steps import Step
 from .cells import home
 from .findings import Finding
+from .racecheck import CACHE_OP
 from .source import At, Sites
 
 
@@ -67,6 +68,8 @@ class InitCheck:
         self.check(core, step, event, on_chip=False)
 
     def check(self, core: CoreState, step: Step, event: int, on_chip: bool) -> None:
+        if step.op == CACHE_OP:
+            return  # it moves lines of the cache, whatever they hold
         key = (core.index, id(step), on_chip)
         if key in self.seen:
             return

@@ -9,30 +9,28 @@ in two slots per workspace, page & 1. Cube and vector are two pages apart, so ea
 read: three pairs of flags say 'ready', three say 'free', one flag per slot each.
 
 Products have 16 rows of which 4 belong to the KV head at hand: the A operand is a window of 16 rows into the tile, and 4 rows are stored.
-The splits of a sequence meet behind a barrier of all vector cores, where their sums are weighted by exp(L - max L).
+The splits of a sequence meet behind a barrier of all vector cores, where their sums are weighted by exp(L - max L): see `combine`.
 """
 
 import tiletwin
 from pass_configs import EXPERT
 from tiletwin import language as T
 
+from .combine import combine_bulk, combine_scalar
+from .tile import DIM, HEADS, LOWEST, PAGE, SHARE
+
 QK_READY, QK_FREE, P_READY, P_FREE, PV_READY, PV_FREE = 0, 2, 4, 6, 8, 10  # + slot
 ALL_SPLITS = 12
-LOWEST = -3.4028234663852886e38
 MASKED = 1e30  # per half column beyond the end: finite, and below every score
-PAGE = 128
-DIM = 128
-HEADS = 16  # query heads per work item
-SHARE = 4  # query heads per KV head
 
 
-def split_kv(B, Hq, Hkv, blocks, maxblk, splits=4, scale=None, cores=24):
+def split_kv(B, Hq, Hkv, blocks, maxblk, splits=4, scale=None, combine='bulk', cores=24):
     """The compiled kernel for one shape: `kernel(q, k_cache, v_cache, block_table, kv_lens) -> out, partialOut, partialL`."""
-    return paged_attn_split_kv(B, Hq, Hkv, blocks, maxblk, splits, DIM ** -0.5 if scale is None else float(scale), cores)
+    return paged_attn_split_kv(B, Hq, Hkv, blocks, maxblk, splits, DIM ** -0.5 if scale is None else float(scale), combine, cores)
 
 
 @tiletwin.jit(out_idx=[5, 6, 7], workspace_idx=[8, 9, 10], pass_configs=EXPERT)
-def paged_attn_split_kv(B, Hq, Hkv, blocks, maxblk, splits, scale, cores=24):
+def paged_attn_split_kv(B, Hq, Hkv, blocks, maxblk, splits, scale, combine='bulk', cores=24):
     head_blocks = Hq // HEADS
     items = B * head_blocks * splits
     groups = HEADS // SHARE
@@ -93,7 +91,8 @@ def paged_attn_split_kv(B, Hq, Hkv, blocks, maxblk, splits, scale, cores=24):
             weights = T.alloc_ub((splits, rows), 'float')
             weight = T.reshape(weights, (splits * rows,))
             part_ub = T.alloc_ub((2, rows, DIM), 'float')
-            out_ub = T.alloc_ub((rows, DIM), 'float16')
+            if combine == 'bulk':
+                out_ub = T.alloc_ub((rows, DIM), 'float16')
 
             with T.Scope('C'):
                 for e in T.serial(2):
@@ -328,55 +327,23 @@ def paged_attn_split_kv(B, Hq, Hkv, blocks, maxblk, splits, scale, cores=24):
                     T.copy(stat, partialL[b_v, split, head_v])
                     T.set_flag('mte3', 'v', 1)
 
+                if combine == 'scalar':
+                    # What the scalar unit is about to read was written past its cache.
+                    T.tile.datacachecleanandinvalid_experiment(partialL, 'ENTIRE_DATA_CACHE', 'CACHELINE_OUT')
                 # Every vector core arrives, also one without a work item.
                 T.set_cross_flag('MTE3', ALL_SPLITS, mode=0)
                 T.wait_cross_flag(ALL_SPLITS)
 
-                for i in T.serial((units - (cid * 2 + vid) + 2 * cores - 1) // (2 * cores)):
-                    unit = i * 2 * cores + cid * 2 + vid
-                    b_c = unit * rows // Hq
-                    head_c = unit * rows % Hq
-                    T.wait_flag('v', 'mte2', 0)
-                    T.copy(partialL[b_c, 0:splits, head_c:head_c + rows], log_ub)
-                    T.set_flag('mte2', 'v', 0)
-                    T.wait_flag('mte2', 'v', 0)
-                    T.reduce_max(log_ub, log_top, dim=0)
-                    T.pipe_barrier('v')
-                    T.tile.broadcast(log_b, log_top)
-                    T.pipe_barrier('v')
-                    T.tile.sub(weights, log_ub, log_b)
-                    T.set_flag('v', 'mte2', 0)
-                    T.pipe_barrier('v')
-                    T.tile.exp(weights, weights)
-                    T.pipe_barrier('v')
-                    T.reduce_sum(weights, log_top, dim=0)
-                    T.pipe_barrier('v')
-                    T.tile.broadcast(log_b, log_top)
-                    T.wait_flag('mte3', 'v', 1)
-                    T.tile.fill(o_ub, 0.0)
-                    T.pipe_barrier('v')
-                    T.tile.div(weights, weights, log_b)
-                    for s in T.serial(splits):
-                        w = (i * splits + s) % 2
-                        T.wait_flag('v', 'mte2', 2 + w)
-                        T.copy(partialOut[b_c, s, head_c, 0], part_ub[w, :, :])
-                        T.set_flag('mte2', 'v', 2 + w)
-                        T.wait_flag('mte2', 'v', 2 + w)
-                        T.pipe_barrier('v')
-                        T.tile.broadcast(r_ub, weight[s * rows:(s + 1) * rows], axis=1)
-                        T.pipe_barrier('v')
-                        T.tile.mul_add_dst(o_ub, part_ub[w, :, :], r_ub)
-                        T.set_flag('v', 'mte2', 2 + w)
-                    T.pipe_barrier('v')
-                    T.tile.cast(out_ub, o_ub, 'CAST_RINT', rows * DIM)
-                    T.set_flag('v', 'mte3', 1)
-                    T.wait_flag('v', 'mte3', 1)
-                    T.copy(out_ub, out[b_c, head_c, 0])
-                    T.set_flag('mte3', 'v', 1)
+                if combine == 'bulk':
+                    combine_bulk(partialOut, partialL, out, log_ub, log_b, log_top, weights, weight, part_ub, r_ub, o_ub, out_ub,
+                                 Hq, units, splits, 2 * cores, cid * 2 + vid)
+                else:
+                    combine_scalar(partialOut, partialL, out, log_ub, log_b, log_top, weights, weight, part_ub, r_ub, o_ub,
+                                   Hq, units, splits, 2 * cores, cid * 2 + vid)
 
                 for e in T.serial(2):
                     T.wait_flag('v', 'mte2', e)
                     T.wait_flag('v', 'mte2', 2 + e)
-                    T.wait_flag('mte3', 'v', e)
+                T.wait_flag('mte3', 'v', 0)
 
     return main
