@@ -173,13 +173,14 @@
       const t = d.cycles * (e.clientX - over.getBoundingClientRect().left - LABEL) / (over.clientWidth - LABEL), span = view[1] - view[0];
       move(t - span / 2, t + span / 2);
     });
-    const steady = d.windows.length > 1 ? d.windows[1] : [d.cycles * .4, d.cycles * .6];
+    // Of a long block some hundred instructions around the middle.
+    const long = d.count > 1600, half = d.cycles * (long ? 400 / d.count : .1), steady = [d.cycles / 2 - half, d.cycles / 2 + half];
     const goals = { whole: () => move(0, d.cycles), start: () => move(0, d.cycles / 8), middle: () => move(steady[0], steady[1]), end: () => move(d.cycles * 7 / 8, d.cycles),
       closer: () => zoom(.6, (view[0] + view[1]) / 2), wider: () => zoom(1 / .6, (view[0] + view[1]) / 2) };
     box.querySelectorAll('button').forEach(b => b.addEventListener('click', goals[b.dataset.go]));
     window.addEventListener('resize', paint);
     window.addEventListener('beforeprint', () => { tip.hidden = true; focus = -1; paint(); });
-    if (d.windows.length > 1) move(steady[0], steady[1]); else paint();
+    if (long) move(steady[0], steady[1]); else paint();
     box.dataset.drawn = n;
   }
 
