@@ -75,11 +75,13 @@ def hif8_quant(length, infinite, tile=512, cores=20):
             other_bits = T.view(other, (tile // 16,), 'uint16')
 
             with T.Scope('V'):
+                # Ids 1 and 2: a load that pads uses id 0 of MTE3->V, V->MTE2 and MTE2->V itself (dialect 4.1.7). The first load does not wait
+                # for what V fills.
+                T.set_flag('v', 'mte2', 1)
                 T.tile.fill(mask, EXPONENT)
                 T.tile.fill(half, 0.5)
-                # Ids 1 and 2: a load that pads uses id 0 of MTE3->V, V->MTE2 and MTE2->V itself (dialect 4.1.7).
+                T.set_flag('v', 'mte2', 2)
                 for s in T.serial(2):
-                    T.set_flag('v', 'mte2', s + 1)
                     T.set_flag('mte3', 'v', s + 1)
 
                 for t in T.serial((tiles - (cid * 2 + vid) + workers - 1) // workers):
