@@ -1,8 +1,16 @@
 """Jobs in processes: the order of the results, the exceptions, and when a process is not worth it."""
 
+import json
 import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
 
 import pytest
+
+from tiletwin.errors import EnvironmentError_
 
 from tiletwin.harness.pool import FEWEST, cores, work_in_parallel
 
@@ -32,6 +40,74 @@ def test_few_jobs_or_one_core_stay_in_this_process(jobs, workers):
 def test_an_error_of_a_job_is_an_error_of_all():
     with pytest.raises(ValueError, match='3 is refused'):
         work_in_parallel(list(range(FEWEST)), refuse, str, bool, 2)
+
+
+def die(n):
+    if n == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return n
+
+
+def test_a_process_that_dies_is_an_error_with_a_reason():
+    with pytest.raises(EnvironmentError_, match='ended without a result'):
+        work_in_parallel(list(range(FEWEST)), die, str, bool, 2)
+
+
+def note_and_sleep(n):
+    path, i = n
+    with open(f'{path}/{i}', 'w', encoding='utf-8') as f:
+        f.write(str(os.getpid()))
+    if i > 1:
+        time.sleep(600)
+    return i
+
+
+SLEEPERS = textwrap.dedent("""
+    import json, sys
+    from tests.harness.test_pool import FEWEST, note_and_sleep
+    from tiletwin.harness.pool import work_in_parallel
+    if __name__ == '__main__':
+        done = work_in_parallel([(sys.argv[1], i) for i in range(FEWEST)], note_and_sleep, str, lambda n: False, 2)
+        print(json.dumps([list(done), len(done.left)]))
+""")
+
+
+def alive(pid):
+    try:
+        return open(f'/proc/{pid}/stat', encoding='utf-8').read().rsplit(') ', 1)[1][0] != 'Z'
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='looks at /proc')
+@pytest.mark.parametrize('stop', [signal.SIGINT, signal.SIGKILL], ids=['Ctrl-C', 'killed'])
+def test_no_process_outlives_the_one_that_started_it(stop, tmp_path):
+    script = tmp_path / 'sleepers.py'
+    script.write_text(SLEEPERS, encoding='utf-8')
+    notes = tmp_path / 'notes'
+    notes.mkdir()
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    parent = subprocess.Popen([sys.executable, script, notes], env={**os.environ, 'PYTHONPATH': root}, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+    def until(done):
+        for _ in range(2400):
+            if done():
+                return
+            time.sleep(0.05)
+        pytest.fail('nothing happened')
+
+    try:
+        # Jobs 0 and 1 end at once, 2 and 3 hold both processes.
+        until(lambda: len(list(notes.iterdir())) == 4 and all(f.read_text() for f in notes.iterdir()))
+        pids = {int(f.read_text()) for f in notes.iterdir()}
+        # Ctrl-C reaches every process of the terminal.
+        (os.killpg if stop == signal.SIGINT else os.kill)(parent.pid, stop)
+        out = parent.communicate(timeout=120)[0]
+        assert stop == signal.SIGKILL or json.loads(out) == [[0, 1], FEWEST - 2]
+        until(lambda: not any(map(alive, pids)))
+    finally:
+        parent.kill()
+        parent.communicate()
 
 
 def test_there_is_at_least_one_core():
