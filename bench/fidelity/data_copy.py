@@ -119,3 +119,19 @@ def shared_to_ub(M, N, rows, blocks=24, rotated=False, dtype='float16'):
                 T.copy(tile, LAST[core * rows, 0])
 
     return main
+
+
+@tiletwin.jit(pass_configs=EXPERT)
+def shared_to_l1(M, N, rows, blocks=24, dtype='float16'):
+    """Every cube core reads all of X[M, N] in tiles of whole rows, all in one order."""
+    @T.prim_func
+    def main(X: T.Tensor((M, N), dtype)):
+        with T.Kernel(blocks, is_npu=True) as (cid, vid):
+            tile = T.alloc_L1((rows, N), dtype)
+            with T.Scope('C'):
+                for i in T.serial(M // rows):
+                    if i > 0:
+                        T.pipe_barrier('mte2')
+                    T.copy(X[i * rows, 0], tile)
+
+    return main

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from .add import add, add_again, add_one_core
-from .data_copy import shared_to_ub, to_l1, to_ub
+from .data_copy import shared_to_l1, shared_to_ub, to_l1, to_ub
 from .elementwise import unary, unary_tile
 from .registry import Modelled, Skip, models
 from .rows import Row
@@ -42,10 +42,12 @@ def data_copy_row(row: Row) -> Modelled | Skip:
 def shared_row(row: Row) -> Modelled | Skip:
     """Every core reads the whole matrix. In one order, the line all cores want decides, whatever the tile."""
     shape = matrix(row)
-    if shape is None or 'UB' not in row.kernel or 'same-address' not in row.kernel:
+    if shape is None or 'same-address' not in row.kernel:
         return Skip('24 cores x 6.3 MB in 205 us is 0.73 TB/s, a quarter of what L2 gives distinct addresses: tile and repeats are not stated')
-    M, N = shape
-    return Modelled(lambda: shared_to_ub(M, N, 64, row.core_counts[0] // 2), 'every core reads tiles of 64 rows in the same order')
+    (M, N), text = shape, 'every core reads tiles of 64 rows in the same order'
+    if 'L1' in row.kernel:
+        return Modelled(lambda: shared_to_l1(M, N, 64, row.core_counts[0]), text)
+    return Modelled(lambda: shared_to_ub(M, N, 64, row.core_counts[0] // 2), text)
 
 
 @models('elementwise')

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench.fidelity.add import add, add_again, add_one_core
-from bench.fidelity.data_copy import shared_to_ub, to_l1, to_ub
+from bench.fidelity.data_copy import shared_to_l1, shared_to_ub, to_l1, to_ub
 from bench.fidelity.gemm import Schedule, gemm
 
 PRODUCTS = {
@@ -62,6 +62,12 @@ def test_loads_to_ub_end_with_the_last_tile_of_every_core(rows, cols, slices, ti
 def test_loads_to_l1_run_clean(shape):
     kernel = to_l1(*shape, 16, 64, 2, 1, 2)
     kernel(torch.zeros(shape, dtype=torch.float16))
+    clean(kernel)
+
+
+def test_shared_loads_to_l1_run_clean():
+    kernel = shared_to_l1(256, 64, 16, 2)
+    kernel(torch.zeros(256, 64, dtype=torch.float16))
     clean(kernel)
 
 

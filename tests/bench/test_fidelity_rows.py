@@ -44,6 +44,7 @@ UNSEEN = [
     (row('dma', 'GM->UB tile 16x256, 48 AIV', '8192x8192', cores='48'), 'tiles of 16x256'),
     (row('dma', 'GM->L1 nd2nz 64x128', '12288x12288'), 'tiles of 64x128'),
     (row('dma', 'GM->L1 N/2 slices x2', '12288x12288', '950PR', '32'), '2 slices read 2 times'),
+    (row('dma_conflict', 'GM->L1 same-address order, 24 AIC', '6144x512 read by every core'), 'in the same order'),
     (row('elementwise', 'Add C4 double buffer tile 8192', '8192x8192', cores='48'), '2 sets of buffers of 8192'),
     (row('bank', 'Add fp32 2048 elem x100, no conflict', '2048', '910B', '1', 'fp32'), 'operands at'),
 ]
