@@ -14,7 +14,7 @@ from tiletwin.report.doctor import cache_folder, checks, is_ascend_fork
 
 @pytest.mark.parametrize('argv, status', [
     (['check', 'clean'], 0), (['check', 'doubtful'], 0), (['check', 'doubtful', '--strict'], 1), (['check', 'racy'], 1), (['check', 'wrong'], 1),
-    (['check', 'partial'], 1), (['check', 'big'], 1), (['check', 'clean', 'racy'], 1), (['check', 'nothing'], 2),
+    (['check', 'vouched'], 0), (['check', 'vouched', '--strict'], 0), (['check', 'vouched', 'racy'], 1), (['check', 'partial'], 1), (['check', 'big'], 1), (['check', 'clean', 'racy'], 1), (['check', 'nothing'], 2),
     (['check', 'clean', '--arch', 'h100'], 2),
     (['check', 'clean', '--case', 'none'], 2), (['check', 'new'], 2), (['check', 'new', '--arch', 'a5'], 0), (['check', 'new', '--arch', 'all'], 0),
     (['check', 'automatic'], 2), (['check', 'automatic', '--mode', 'developer'], 0), (['check', 'missing.py'], 2), (['lower', 'all'], 2),
@@ -42,6 +42,15 @@ def test_names_are_checked_before_anything_runs(operators, capsys):
 def test_cases_that_run(operators, capsys, argv, ran):
     main(['check', 'clean', *argv])
     assert operators['clean'].ran == ran
+
+
+def test_findings_the_contract_vouches_for_are_counted_and_named(operators, capsys):
+    main(['check', 'vouched', '--case', 'small', '--strict'])
+    out = capsys.readouterr().out
+    assert 'accepted: vouched small on a3, expert: 1 finding of gu: it is idempotent' in out and 'verdict: clean' in out
+    main(['check', 'vouched', '--case', 'small', '--json'])
+    (result,) = json.loads(capsys.readouterr().out)['results']
+    assert result['accepted'] == [{'name': 'gu', 'reason': 'it is idempotent', 'findings': 1}] and result['launches'][0]['findings']
 
 
 def test_a_skip_states_its_reason(operators, capsys):

@@ -16,7 +16,7 @@ ABOUT = 'run operators or scripts and judge every kernel'
 def options(parser: argparse.ArgumentParser) -> None:
     kernel_options(parser)
     parser.add_argument('what', nargs='+', metavar='OP|FILE', help='an operator of `tiletwin list`, a Python file, or all')
-    parser.add_argument('--strict', action='store_true', help='review findings fail as well')
+    parser.add_argument('--strict', action='store_true', help='review findings fail as well, unless the contract of the operator gives a reason')
     parser.add_argument('--slow', action='store_true', help='run the cases marked slow as well')
     parser.add_argument('--limit', type=int, default=20, metavar='N', help='print at most N findings (default 20)')
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _status(results: list['Result'], strict: bool) -> int:
-    levels = {launch.verdict.level for r in results for launch in r.launches}
+    levels = {f.severity for r in results for f in r.unaccepted}
     bad = {'incomplete', 'error'} | ({'review'} if strict else set())
     return FOUND if levels & bad or not all(r.ok for r in results) else CLEAN
 
@@ -42,6 +42,7 @@ def _json(r: 'Result') -> dict[str, Any]:
     from ..report.jsonout import launch
 
     return {'name': r.name, 'chip': r.chip, 'case': r.case, 'mode': r.mode, 'ok': r.ok, 'message': r.message, 'skipped': r.skipped,
+            'accepted': [{'name': name, 'reason': reason, 'findings': n} for name, reason, n in r.accepted],
             'refusal': None if r.refusal is None else {'class': r.refusal.word, 'text': str(r.refusal)},
             'launches': [launch(record) for record in r.launches]}
 
@@ -53,6 +54,8 @@ def _print_results(results: list['Result'], limit: int) -> None:
 
     console = make_console()
     findings, also = merged((f'{r.title} on {launch.chip}', launch) for r in results for launch in r.launches)
+    failing = {f.id for r in results for f in r.unaccepted}
+    findings = [f for f in findings if f.id in failing]
     print_findings(console, findings, also, limit)
     for r in results:
         if r.refusal is not None:
@@ -63,6 +66,9 @@ def _print_results(results: list['Result'], limit: int) -> None:
         print_launches(console, rows)
     for reason in dict.fromkeys(r.skipped for r in results if r.skipped):
         console.print(f'skipped: {reason}', soft_wrap=True)
+    for r in results:
+        for name, reason, n in r.accepted:
+            console.print(f'accepted: {r.title} on {r.chip}, {r.mode}: {n} finding{"" if n == 1 else "s"} of {name}: {reason}', soft_wrap=True)
     for r in results:
         if r.skipped:
             continue

@@ -14,6 +14,7 @@ from typing import Any, Callable, Iterator, Sequence
 from ..backends.choose import simulated
 from ..errors import EnvironmentError_, TileTwinError
 from ..machine.chip import CHIPS, chip as chip_of
+from ..sanitize.findings import Finding
 from ..sim.result import Launch
 from .progress import Done, work_through
 
@@ -53,6 +54,22 @@ class Result:
     launches: list[Launch] = field(default_factory=list)
     refusal: TileTwinError | None = None
     skipped: str = ''  # the reason
+    variant: Any = None  # the contract of the case
+
+    @property
+    def unaccepted(self) -> list[Finding]:
+        """Findings the contract gives no reason for."""
+        return [f for launch in self.launches for f in launch.verdict.findings if self.variant is None or not self.variant.accepts(f)]
+
+    @property
+    def accepted(self) -> list[tuple[str, str, int]]:
+        """What the contract vouches for: its name, the reason, and the number of findings."""
+        if self.variant is None:
+            return []
+        found = [f for launch in self.launches for f in launch.verdict.findings]
+        waived = [(w.name, w.reason, sum(map(w.covers, found))) for w in self.variant.waivers]
+        reviews = [(f'review[{word}]', why, sum(f.severity == 'review' and f.word == word for f in found)) for word, why in self.variant.reviews.items()]
+        return [entry for entry in waived + reviews if entry[2]]
 
     @property
     def title(self) -> str:
@@ -157,7 +174,7 @@ def _run_case(operator: Any, case: Any, chip: str, mode: str) -> Result:
     result = Result(operator.name, chip, case.name, mode)
     try:
         ran = operator.run_case(case, mode, chip)
-        result.ok, result.message, result.launches = ran.ok, ran.message, list(ran.launches)
+        result.ok, result.message, result.launches, result.variant = ran.ok, ran.message, list(ran.launches), ran.variant
     except EnvironmentError_:
         raise
     except TileTwinError as refusal:
