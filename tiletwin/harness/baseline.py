@@ -114,12 +114,12 @@ def _is_shard(name: str) -> bool:
 def at_revision(revision: str, folder: Path) -> Shards:
     """The shards as they were committed at a revision."""
     top = root()
+    if subprocess.run(['git', 'rev-parse', '--verify', '-q', revision + '^{commit}'], cwd=top, capture_output=True, check=False).returncode:
+        raise EnvironmentError_(f'no revision {revision!r}', why='`git rev-parse` does not know it', instead='a commit, tag or branch, or the word baseline')
     try:
         place = folder.resolve().relative_to(top).as_posix()
     except ValueError:
         raise EnvironmentError_(f'{folder} is not in the repository', why='a revision holds only what was committed', instead='the default folder') from None
-    if subprocess.run(['git', 'rev-parse', '--verify', '-q', revision + '^{commit}'], cwd=top, capture_output=True, check=False).returncode:
-        raise EnvironmentError_(f'no revision {revision!r}', why='`git rev-parse` does not know it', instead='a commit, tag or branch, or the word baseline')
     names = _git('ls-tree', '--name-only', revision, f'{place}/').split()
     shards = [n for n in names if _is_shard(n.rsplit('/', 1)[-1])]
     if not shards:
