@@ -14,7 +14,8 @@ _ROWS = ('row', 'measured us', 'modelled us', 'error', 'left out', 'limited by',
 _TITLES = {SCORED: 'Rows with a known schedule', BOUND: 'Rows whose schedule is not known'}
 _ABOUT = {
     SCORED: 'The reference kernel has the schedule the row describes. The constants of the chip files were fitted on these rows; '
-            '`left out` is the error of a row under constants fitted without it.',
+            '`left out` is the error of a row under constants fitted without it, by the slopes in `bench/fidelity/slopes.json`: '
+            'a constant that only this row knows then is what was published before, so a large figure there names a constant with one witness.',
     BOUND: 'The kernel is a good one of ours for the same operator and shape, so the modelled time is a bound, not a prediction.',
 }
 
