@@ -117,6 +117,7 @@ def variant(kind, overflow):
     name = f'hif8_quant.{kind}'
     return Variant(
         name=name, row='hif8_quant.sentinel', kernel=kind, chips=('a2',), inputs=(Operand('x', ('1', 'T'), ('float32',), draw),),
+        topology='vec-only', formula='y = hif8(x)',
         attributes={'cores': None}, reference=reference(overflow), outputs=lambda s, a, t: (Output('y', (1, s['T']), 'float32'),),
         policy=lambda dtype: 'bitwise', limits=limits(name), must_show=SHOWS,
         arguments=lambda sizes, settings, dtypes: {'length': sizes['T'], **settings}, cases=CASES, bad=BAD,

@@ -32,6 +32,8 @@ def half(*shape):
 MKKN = Variant(
     name='matmul.mkkn_gemm',
     row='matmul.mkkn_gemm',
+    topology='cube-only',
+    formula='C = A @ B',
     kernel='mkkn_gemm',
     chips=('a2', 'a3', 'a5'),
     inputs=(Operand('A', ('M', 'K'), ('float16',)), Operand('B', ('K', 'N'), ('float16',))),
@@ -103,6 +105,8 @@ def flat(*shape):
 MKNK_F32 = Variant(
     name='matmul.mknk_f32',
     row='matmul.mknk_f32',
+    topology='cube-only',
+    formula='z = x @ y.T',
     kernel='mknk_f32',
     chips=('a5',),
     inputs=(Operand('x', ('M', 'K'), ('float32',)), Operand('y', ('N', 'K'), ('float32',))),
@@ -160,6 +164,8 @@ def heads(S1=128, S2=128, H=1, D=128):
 QK_BATCHED = Variant(
     name='matmul.qk_batched',
     row='matmul.qk_batched',
+    topology='cube-only',
+    formula='qk = q @ k.T per batch and head',
     kernel='qk_batched',
     chips=('a2',),
     inputs=(Operand('q', ('B', 'H', 'S1', 'D'), ('float16',)), Operand('k', ('B', 'H', 'S2', 'D'), ('float16',))),

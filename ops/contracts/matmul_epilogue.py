@@ -22,6 +22,8 @@ def half(*shape):
 ABS_ADD1 = Variant(
     name='matmul_epilogue.abs_add1',
     row='matmul_epilogue.abs_add1',
+    topology='cube->vec',
+    formula='z = abs(x @ y.T) + 1',
     kernel='abs_add1',
     chips=('a5',),
     inputs=(Operand('x', ('M', 'K'), ('float16',)), Operand('y', ('N', 'K'), ('float16',))),

@@ -133,6 +133,8 @@ def scaled_first(p):
 SPLIT_KV = Variant(
     name='paged_attn.split_kv',
     row='paged_attn.split_kv',
+    topology='cube->vec->cube->vec',
+    formula='softmax(q @ K[block_table].T * scale) @ V[block_table]',
     kernel='split_kv',
     chips=('a2', 'a3'),
     inputs=(Operand('q', ('B', 'Hq', 'D'), ('float16',)), Operand('k_cache', CACHE, ('float16',)), Operand('v_cache', CACHE, ('float16',)),

@@ -42,6 +42,8 @@ def pair(M=32, N=16, K=16):
 ABS_SQRT_ND = Variant(
     name='prologue_matmul.abs_sqrt_nd',
     row='prologue_matmul.abs_sqrt_nd',
+    topology='vec->cube',
+    formula='z = sqrt(abs(x)) @ y.T',
     kernel='abs_sqrt_nd',
     chips=('a5',),
     inputs=(Operand('x', ('M', 'K'), ('float16',)), Operand('y', ('N', 'K'), ('float16',))),

@@ -46,6 +46,7 @@ SHOWS = (
 
 def variant(name, kind, cases, bad):
     return Variant(name=name, row='softmax', kernel='softmax', chips=('a2', 'a3', 'a5'), inputs=(Operand('x', ('M', 'N'), FLOATS),),
+                   topology='vec-only', formula='softmax(x, -1)',
                    attributes={'cores': None}, reference=reference, outputs=lambda s, a, t: (Output('y', (s['M'], s['N']), t[0]),), policy=policy,
                    arguments=arguments(kind), draw=draw, cases=cases, bad=bad, must_show=SHOWS,
                    # The developer form divides by a scalar, which is a product with its reciprocal; and its tiles of N are others.

@@ -128,6 +128,7 @@ def variant(name, full_on, fallback=''):
     )
     return Variant(
         name=full, row='sparse_flash_attn', kernel=name, chips=('a2', 'a3'),
+        topology='cube->vec->cube->vec', formula='softmax(q @ KV[Indices].T * scale) @ KV[Indices]',
         inputs=(Operand('Q', ('B', 'S', 'H', 'D+Dt'), ('float16',)), Operand('KV', ('B', 'Skv', 'G', 'D+Dt'), ('float16',)),
                 Operand('Indices', ('B', 'S', 'G', 'topk'), ('int32',), draw_indices)),
         attributes={'Dt': 64, 'cores': None}, reference=reference, policy=lambda dtype: 'allclose 1e-2/1e-2 + l2 3e-3',

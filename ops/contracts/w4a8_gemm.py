@@ -118,6 +118,7 @@ def variant(name, longest, cover, fallback='', developer=None):
                 BadInput('too-long-for-developer', lambda: (pair(K=6592), {'mode': 'developer'}), CallError, 'K is 6592 for the developer form'),
                 BadInput('too-long-in-blocks', lambda: (pair(N=64, K=1792), {'mode': 'developer', 'block_N': 64}), CallError, 'up to 1728 numbers'))
     return Variant(name=full, row='w4a8_gemm', kernel=name, chips=('a2', 'a3', 'a5'),
+                   topology='vec->cube', formula='C = A @ unpack_w4(B).T',
                    inputs=(Operand('A', ('M', 'K'), ('int8',), int8), Operand('B_packed', ('N', 'K/2'), ('uint8',), nibbles)),
                    attributes={'block_N': None, 'cores': None}, reference=reference, policy=lambda dtype: 'bitwise',
                    outputs=lambda s, a, t: (Output('C', (s['M'], s['N']), 'int32'),),

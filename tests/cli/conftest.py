@@ -30,7 +30,8 @@ def launch(*findings, chip='a3', name='k', cycles=1850.0):
 class Operator:
     def __init__(self, name, outcome, chips=('a2', 'a3'), modes=('expert',), cases=('small', 'big'), waivers=()):
         self.name, self.outcome, self.chips, self.modes = name, outcome, chips, modes
-        self.variant = SimpleNamespace(twins='bitwise', reviews={}, waivers=waivers, form=lambda mode: Form(),
+        self.variant = SimpleNamespace(twins='bitwise', reviews={}, waivers=waivers,
+                                       formula='y = x', topology='vec-only', priority='P0', form=lambda mode: Form(),
                                        accepts=lambda f: any(w.covers(f) for w in waivers))
         self.cases = [SimpleNamespace(name=c.rstrip('*'), purpose='source', chips=('a2',) if c == 'old' else (), slow=c.endswith('*')) for c in cases]
         self.ran = []
@@ -53,7 +54,8 @@ def operators(monkeypatch):
         Operator('doubtful', (True, (finding('review'),))), Operator('partial', (True, (finding('incomplete', 'unmodelled'),))),
         Operator('big', CapacityError('UB overflow on a3')), Operator('new', (True, ()), chips=('a5',)),
         Operator('mixed', (True, ()), cases=('quick', 'huge*', 'old')),
-        Operator('vouched', (True, (finding('error'),)), waivers=(SimpleNamespace(name='gu', reason='it is idempotent', covers=lambda f: f.word == 'race'),)),
+        Operator('vouched', (True, (finding('error'),)),
+                 waivers=(SimpleNamespace(name='gu', reason='it is idempotent', covers=lambda f: f.word == 'race'),)),
         Operator('automatic', (True, ()), modes=('developer',)), Operator('both', (True, ()), modes=('developer', 'expert'), cases=('small',)),
     )}
     registry = ModuleType('tiletwin.harness.registry')

@@ -18,7 +18,8 @@ from tiletwin.report.doctor import cache_folder, checks, is_ascend_fork
     (['check', 'clean', '--arch', 'h100'], 2),
     (['check', 'clean', '--case', 'none'], 2), (['check', 'new'], 2), (['check', 'new', '--arch', 'a5'], 0), (['check', 'new', '--arch', 'all'], 0),
     (['check', 'automatic'], 2), (['check', 'automatic', '--mode', 'developer'], 0), (['check', 'missing.py'], 2), (['lower', 'all'], 2),
-    (['trace', 'clean', '--arch', 'all'], 2), (['trace', 'clean', '-o', 'no/such/folder/t.json'], 2), (['trace', 'big'], 1), (['list'], 0), (['lower', 'clean', '--after', 'nothing'], 2),
+    (['trace', 'clean', '--arch', 'all'], 2), (['trace', 'clean', '-o', 'no/such/folder/t.json'], 2), (['trace', 'big'], 1), (['list'], 0), (['list', '--arch', 'a5', '--topology', 'vec-only'], 0), (['list', '--topology', 'sideways'], 2),
+    (['list', '--arch', 'h100'], 2), (['lower', 'clean', '--after', 'nothing'], 2),
     (['lower', 'clean', '--diff'], 0), (['lower', 'clean', '--profile', 'both'], 2), (['lower', 'clean', '--diff', '--profile', 'both'], 0),
     (['doctor', '--configs', 'both'], 0), (['doctor', '--configs', 'new'], 0), (['doctor', '--configs', 'nothing'], 2), (['doctor', '--configs', 'big'], 1),
     (['frobnicate'], 2), (['check'], 2), (['check', 'clean', '--mode', 'wild'], 2), (['--help'], 0),
@@ -121,7 +122,8 @@ def test_output_is_the_same_every_time(operators, capsys):
 def test_list_names_operators_and_cases(operators, capsys):
     main(['list', '--json'])
     rows = {row['name']: row for row in json.loads(capsys.readouterr().out)['operators']}
-    assert rows['new'] == {'name': 'new', 'modes': ['expert'], 'chips': ['a5'], 'cases': ['small', 'big']}
+    assert rows['new'] == {'name': 'new', 'formula': 'y = x', 'topology': 'vec-only', 'priority': 'P0', 'modes': ['expert'],
+                           'chips': ['a5'], 'cases': ['small', 'big']}
 
 
 def test_trace_writes_the_longest_launch(operators, simulator, tmp_path, capsys):

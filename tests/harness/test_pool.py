@@ -87,7 +87,8 @@ def test_no_process_outlives_the_one_that_started_it(stop, tmp_path):
     notes = tmp_path / 'notes'
     notes.mkdir()
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    parent = subprocess.Popen([sys.executable, script, notes], env={**os.environ, 'PYTHONPATH': root}, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    parent = subprocess.Popen([sys.executable, script, notes], env={**os.environ, 'PYTHONPATH': root}, stdout=subprocess.PIPE, text=True,
+                              start_new_session=True)
 
     def until(done):
         for _ in range(2400):

@@ -1,6 +1,7 @@
 """Every row of the operator list is an operator of this package, in both modes, or is listed by name in missing.txt."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tiletwin.harness.registry import MODES, operators
 
 ROOT = Path(__file__).resolve().parents[2]
+ROWS = Path(__file__).with_name('rows.tsv')
 LIST = ROOT.parent / 'shared' / 'spec' / 'operators.json'
 MISSING = Path(__file__).with_name('missing.txt')
 
@@ -71,3 +73,37 @@ def test_the_chips_of_a_row_are_the_chips_of_its_operators():
         for op in ops:
             assert set(op.chips) == set(known[row]['arch']), op.name
 
+
+
+# Rows whose topology is told in words.
+TOLD = {'flash_attn.a3_4stage': 'cube->vec->cube->vec', 'paged_attn.split_kv': 'cube->vec->cube->vec'}
+
+
+def kept():
+    """Row -> (priority, topology)."""
+    lines = [line.split('\t') for line in ROWS.read_text(encoding='utf-8').splitlines() if not line.startswith('#')]
+    return {row: (priority, topology) for row, priority, topology in lines}
+
+
+def test_C0_1_what_is_kept_of_the_rows_is_what_the_list_says():
+    assert kept() == {row: (r['priority'], r['topology']) for row, r in rows().items()}
+
+
+@pytest.mark.parametrize('op', [o for o in operators().values() if o.variant.row], ids=lambda o: o.name)
+def test_C0_1_an_operator_has_the_priority_and_the_topology_of_its_row(op):
+    priority, topology = kept()[op.variant.row]
+    units = TOLD.get(op.variant.row) or re.match(r'[a-z]+(-only|(->[a-z]+)+)', topology)[0]
+    assert (op.variant.priority, op.variant.topology) == (priority, units) and op.variant.formula
+
+
+@pytest.mark.parametrize('filters, row', [
+    (['--arch', 'a3', '--topology', 'vec-only'], {'softmax'}), (['--topology', 'cube->vec'], {'matmul_epilogue.abs_add1'}),
+    (['--arch', 'a5', '--topology', 'cube-only'], {'matmul.mkkn_gemm', 'matmul.mknk_f32'}),
+    (['--arch', '910B', '--formula', 'SOFTMAX(Q @ K.T'], {'flash_attn.full', 'flash_attn.ws3'}),
+])
+def test_C0_2_operators_are_chosen_by_device_topology_and_formula(filters, row, capsys):
+    from tiletwin.cli import main
+
+    assert main(['list', '--json', *filters]) == 0
+    found = {o['name'] for o in json.loads(capsys.readouterr().out)['operators']}
+    assert {operators()[name].variant.row for name in found} == row

@@ -127,6 +127,8 @@ class Variant:
     forms: Mapping[str, Form] = field(default_factory=dict)  # by mode, where a mode leaves something out
     must_show: tuple['Claim', ...] = ()  # what the row asks for beyond right numbers
     priority: str = 'P0'  # of the row
+    topology: str = ''  # units in the order the data meets them: 'cube->vec'; what a list of operators is chosen by, as is the formula
+    formula: str = ''
     timed: tuple[Case, ...] = ()  # source shapes too large to be computed here: a benchmark times them without data
 
     def __post_init__(self):
