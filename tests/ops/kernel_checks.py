@@ -7,7 +7,7 @@ from tiletwin.backends.simulator import simulate
 from tiletwin.dtypes import dtype
 from tiletwin.harness.mutants import deletions
 from tiletwin.harness.registry import operators, platform
-from tiletwin.ir.nodes import For, Instr, Scope, bodies, walk
+from tiletwin.ir.nodes import For, Instr, Scope, bodies, map_bodies, walk
 from tiletwin.sim.options import Options
 
 
@@ -44,6 +44,20 @@ def without(program, op, text):
     found = [m.program for m in deletions(program) if m.kind == op and text in m.span.excerpt()]
     assert len(found) == 1, (op, text, len(found))
     return found[0]
+
+
+def without_any(program, op, *args):
+    """The Program without every synchronisation of one kind whose first arguments are these."""
+    removed = []
+
+    def body(statements):
+        gone = [s for s in statements if isinstance(s, Instr) and s.op == op and s.args[:len(args)] == args]
+        removed.extend(gone)
+        return tuple(map_bodies(s, body) for s in statements if not any(s is x for x in gone))
+
+    found = program.with_body(body(program.body))
+    assert removed, (op, args)
+    return found
 
 
 def case_launch(name, case_name, arch):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from .kernel_checks import instructions, run_program, scope
+from .kernel_checks import instructions, run_program, scope, without, without_any
 from .test_deleted_syncs import findings, program_of, read_values
 
 import tiletwin
@@ -96,6 +96,31 @@ def test_C3_4_a_ring_of_one_slot_races(workspace):
 
     _, verdict = run_program(program.with_body(shrunk(program.body)), 'a3', op.variant.make_inputs(case), 3)
     assert 'race' in {f.word for f in verdict.findings}
+
+
+def races(program, case):
+    """Pairs of pipes that race in a mutant."""
+    verdict = run_program(program, 'a3', operators()[NAME].variant.make_inputs(case_of(case)), 3)[1]
+    return {frozenset(side.pipe for side in f.sides) for f in verdict.findings if f.word == 'race'}
+
+
+@pytest.mark.parametrize('wait, pipes', [('P_READY', {'MTE3', 'MTE2'}), ('PV_FREE', {'FIX', 'MTE2'})])
+def test_C3_4_the_product_waits_for_probabilities_and_for_a_free_slot(wait, pipes):
+    mutant = without(launched('reuse').program, 'wait_cross_flag', f'wait_cross_flag({wait}')
+    assert pipes in races(mutant, 'reuse')
+
+
+@pytest.mark.parametrize('source, target', [('MTE2', 'MTE1'), ('MTE1', 'M'), ('M', 'FIX')])
+def test_C3_6_each_link_of_the_chain_through_the_cube_core_is_waited_for(source, target):
+    program = launched('reuse').program
+    cube = program.with_body((scope(program, 'C'),))
+    sets, waits = ([s.args[:2] for s in instructions(cube, op)].count((source, target)) for op in ('set_flag', 'wait_flag'))
+    assert sets and waits
+    assert {source, target} in races(without_any(program, 'wait_flag', source, target), 'reuse')
+
+
+def test_C3_10_vector_operations_that_depend_on_one_another_are_separated():
+    assert {'V'} in races(without_any(launched('reuse').program, 'pipe_barrier', 'V'), 'reuse')
 
 
 @pytest.mark.parametrize('core, pipe, flags', [('C', 'FIX', (0, 8)), ('V', 'MTE3', (4,))])

@@ -17,7 +17,7 @@ from tiletwin.ir import expr as E
 from tiletwin.ir.nodes import For, Instr, Scope, map_bodies, walk
 from tiletwin.passes.substitute import map_own
 
-from .kernel_checks import compiled, instructions, run_program
+from .kernel_checks import compiled, instructions, run_program, without_any
 
 CROSS = ('set_cross_flag', 'wait_cross_flag')
 
@@ -140,6 +140,21 @@ def test_C4_43_a_second_tile_per_block_would_race_under_the_compiler(profile, wa
     kernel = two_tiles()
     kernel(half(128, 64), half(64, 64, seed=1))
     assert {f.word for f in kernel.last.verdict.findings} == want
+
+
+@pytest.mark.parametrize('name, case_name', [('matmul_epilogue.abs_add1', 'reuse'), ('prologue_matmul.abs_sqrt_nd', 'many-items')])
+@pytest.mark.parametrize('core', ['C', 'V'])
+def test_C0_13_either_side_of_a_handoff_waits_for_the_other(name, case_name, core):
+    """One side waits until the tile is there, the other until it is free again: without the wait of one of them both use it at once."""
+    op = operators()[name]
+    case = next(c for c in op.cases if c.name == case_name)
+    program = op.run_case(case, 'expert', 'a5').launches[0].program
+
+    def deaf(s):
+        return replace(s, body=without_any(program.with_body(s.body), 'wait_cross_flag').body) if isinstance(s, Scope) and s.core == core else s
+
+    _, verdict = run_program(program.with_body(tuple(map(deaf, program.body))), 'a5', op.variant.make_inputs(case), len(op.variant.outputs(case.sizes, {}, ())))
+    assert 'race' in {f.word for f in verdict.findings}
 
 
 def test_C4_2_flags_beat_barriers():
