@@ -8,6 +8,7 @@ from ops.contracts.flash_attn.full import full_reference
 from ops.expert.flash_attn import flash_attn_a5_serial, flash_attn_full
 from tiletwin import observe
 from tiletwin.errors import TileTwinError
+from tiletwin.harness.claims.timelines import product_sources
 from tiletwin.harness.registry import operators
 from tiletwin.machine.chip import chip
 from tiletwin.passes.pipeline import check_paths
@@ -37,6 +38,22 @@ def test_C0_23_the_pipes_show_warm_up_and_drain(reuse):
     vector = order(reuse.timeline, 'AIV0', 'V', 'reduce', 'div', 'row_expand_div_experiment')
     last_scores = max(s.start for s in vector if s.op == 'reduce')
     assert order(reuse.timeline, 'AIC', 'M', 'mma')[-1].start > last_scores
+
+
+@pytest.mark.parametrize('lag', [1, 2, 3])
+def test_C0_23_scores_are_issued_before_the_delayed_product_and_both_stages_count_for_themselves(lag):
+    """Eight tiles: in every turn the product of scores j starts before that of values j - lag, and `lag` turns are left at the end."""
+    kernel = compiled(flash_attn_full, 1, 128, 1024, 128, 0.09, lag=lag, cores=1, ring=lag + 1, chip='a2')
+    kernel(*inputs(128, 1024))
+    program, timeline = kernel.last.program, kernel.last.timeline
+    of = {line: tile for line, tile in product_sources(program).items() if tile in ('k_l1', 'v_l1')}
+    runs = [of[s.span] for s in order(timeline, 'AIC', 'M', 'mma')]
+    scores, values = ([i for i, tile in enumerate(runs) if tile == name] for name in ('k_l1', 'v_l1'))
+    each = len(scores) // 8, len(values) // 8
+    assert len(scores) == 8 * each[0] and len(values) == 8 * each[1] and min(each) > 0
+    for j in range(lag, 8):
+        assert scores[j * each[0]] < values[(j - lag) * each[1]]
+    assert runs[-lag * each[1]:] == ['v_l1'] * (lag * each[1])
 
 
 @pytest.mark.parametrize('ring', [3, 2])

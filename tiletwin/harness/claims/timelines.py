@@ -65,13 +65,13 @@ def started(timeline: Timeline, pipe: str, text: str = '') -> list[Slice]:
 def products(rule: str, says: str, names: Mapping[str, str], wanted: Sequence[str], *cases: str) -> Claim:
     """The order in which products start, each called by what `names` says of the L1 tile its second operand came from."""
     def instead(launches: Sequence[Launch]) -> str:
-        lines = {span: names.get(tile, tile) for span, tile in _sources(launches[0].program).items()}
+        lines = {span: names.get(tile, tile) for span, tile in product_sources(launches[0].program).items()}
         found = [lines[s.span] for s in started(longest(launches), 'AIC M') if s.span in lines]
         return '' if found == list(wanted) else ' '.join(f'{n} x {k}' for k, n in _runs(found)) or 'no product'
     return Claim(rule, says, 'timeline', instead, cases)
 
 
-def _sources(p: Program) -> dict[Span | None, str]:
+def product_sources(p: Program) -> dict[Span | None, str]:
     """By the line of a product: the tile that was copied to its second operand before it."""
     loaded: dict[str, str] = {}
     found = {}
