@@ -77,7 +77,8 @@ def test_a_form_names_what_it_leaves_out_and_why(op, mode, form):
 @pytest.mark.parametrize('op, mode, form', [f for f in FORMS if f[2].without], ids=[f'{o.name}-{m}' for o, m, f in FORMS if f.without])
 def test_an_attribute_a_form_does_not_take_is_refused(op, mode, form):
     inputs = op.variant.make_inputs(op.cases[0])
-    other = {'cores': 3, 'schedule': 'barrier', 's1_tile': 512, 'qk_preload': 4, 'exp_ring': 4, 'row_slice': False, 'gu_barrier': False}
+    other = {'cores': 3, 'schedule': 'barrier', 's1_tile': 512, 'qk_preload': 4, 'exp_ring': 4, 'row_slice': False, 'gu_barrier': False,
+             'combine': 'scalar'}
     for key in form.without:
         with pytest.raises(CallError, match=f'takes no {key}'):
             op(*inputs, mode=mode, arch=op.chips[0], **{**op.attributes_in(op.cases[0], mode), key: other[key]})
