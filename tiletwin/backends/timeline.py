@@ -53,4 +53,7 @@ def timeline(out: Outcome, block: int, statics: list[Static]) -> Timeline:
     def weigh() -> list[tuple[Slice, int]]:
         return [(slice_of(raw), times) for raw, times in weighed(out.slices) if raw[0] in mine]
 
-    return Timeline(cycles=out.cycles, busy=busy, build=build, weigh=weigh)
+    def count() -> int:
+        return sum(times for raw, times in weighed(out.slices) if raw[0] in mine)
+
+    return Timeline(cycles=out.cycles, busy=busy, build=build, weigh=weigh, count=count)

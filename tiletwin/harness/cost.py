@@ -24,7 +24,7 @@ class Cost:
     cycles: float  # modelled, whole launches
     microseconds: float  # modelled
     busy: dict[str, float]  # 'AIC MTE2' -> share of the time; of the busier one of two vector cores
-    critical: dict[str, float]  # the same names and 'sync/issue' -> share of the longest chain of waits
+    critical: dict[str, float]  # the same names and 'sync/issue' -> share of the longest chain of waits; may be left out
     gm_read: int
     gm_written: int
     workspace: int | None  # bytes; None when a size is known only to the caller
@@ -34,7 +34,9 @@ class Cost:
     lines: int  # of the kernel's source and of the macros it expands
 
 
-def cost(launches: Sequence[Launch]) -> Cost:
+def cost(launches: Sequence[Launch], chain: bool = True) -> Cost:
+    """Without `chain`, and of blocks too long to look at every instruction, the longest chain of waits is left out."""
+    chain = chain and all(launch.timeline.listed for launch in launches)
     block = sum(launch.timeline.cycles for launch in launches) or 1.0
     busy: Counter = Counter()
     critical: Counter = Counter()
@@ -44,7 +46,8 @@ def cost(launches: Sequence[Launch]) -> Cost:
             name = pipe_name(core, pipe)
             here[name] = max(here.get(name, 0.0), cycles)
         busy.update(here)
-        critical.update(critical_path(launch.timeline))
+        if chain:
+            critical.update(critical_path(launch.timeline))
     # Two launches of one kernel have one text.
     texts = list({id(launch.program): launch for launch in launches}.values())
     programs = [launch.program for launch in texts]

@@ -159,7 +159,7 @@ def _memory(name: str, launches: Sequence[Launch], roofs: Roofline) -> str:
     chip = chip_of(launches[0].chip)
     moved = busy = 0.0
     for launch in launches:
-        moved += sum(s.bytes for s in launch.timeline.slices if pipe_name(s.core, s.pipe) == name)
+        moved += sum(s.bytes * times for s, times in launch.timeline.weighted if pipe_name(s.core, s.pipe) == name)
         busy += sum(cycles for (core, pipe), cycles in launch.timeline.busy.items() if pipe_name(core, pipe) == name)
     reads = sum(launch.traffic.hbm_read + launch.traffic.l2_read for launch in launches) or 1.0
     missed = sum(launch.traffic.hbm_read for launch in launches) / reads if name.endswith('MTE2') else 0.0

@@ -128,7 +128,7 @@ def _numbers(ran: Any) -> dict[str, float | int | str]:
 
 
 def _figures(launches: list[Launch]) -> dict[str, float | int | str]:
-    found = cost(launches)
+    found = cost(launches, chain=False)
     out: dict[str, float | int | str] = {'cycles': found.cycles, 'us': round(found.microseconds, 3), 'launches': len(launches)}
     out |= {f'busy.{pipe}': round(share, 6) for pipe, share in found.busy.items()}
     out |= {'gm.read': found.gm_read, 'gm.written': found.gm_written, 'cross_flags': found.cross_flags}

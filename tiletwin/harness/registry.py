@@ -177,6 +177,12 @@ class Operator:
         for name in {d for op in self.variant.inputs for d in op.dims} - set(sizes):
             raise CallError(f'{self.name}: no size for the dimension {name}', instead=', '.join(f'{n}=...' for n in self.dims))
         dtypes = dtypes or tuple(op.dtypes[0] for op in self.variant.inputs)
+        if len(dtypes) != len(self.variant.inputs):
+            raise CallError(f'{self.name}: {len(dtypes)} types for {len(self.variant.inputs)} inputs', instead='one type for each of '
+                            + ', '.join(op.name for op in self.variant.inputs))
+        for op, t in zip(self.variant.inputs, dtypes):
+            if t not in op.dtypes:
+                raise CallError(f'{self.name}: {op.name} is {t}', why=f'the contract covers {", ".join(op.dtypes)}', instead='one of these')
         inputs = [torch.empty([sizes[d] for d in op.dims], dtype=getattr(torch, t), device='meta') for op, t in zip(self.variant.inputs, dtypes)]
         return self.launch(tuple(inputs), attributes, mode, chip_of(arch).name)[1]
 

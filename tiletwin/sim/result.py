@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any, Callable, NamedTuple
 
-from ..errors import Span
+from ..errors import UnsupportedError, Span
 from ..ir.nodes import Program
 
 CORES = ('AIC', 'AIV0', 'AIV1')
+LISTED = 500_000  # slices that are spelled out; what needs each one of a longer block is refused
 
 
 class Touch(NamedTuple):
@@ -54,21 +56,35 @@ class Timeline:
     """One block of one distinct instruction stream.
 
     `cycles` and `busy` are exact. `slices` and `arrows` hold every instruction, those of skipped repetitions included; they are spelled
-    out when first looked at, which for a large launch are millions. `weighted` stands for all of them with as many entries as were
-    simulated: (slice, how many slices it stands for, itself included).
+    out when first looked at, and refused when they are more than LISTED. `weighted` stands for all of them with as many entries as were
+    simulated: (slice, how many slices it stands for, itself included); `count` is their number.
     """
 
     def __init__(self, slices: list[Slice] | None = None, arrows: list[Arrow] | None = None, cycles: float = 0.0,
                  busy: dict[tuple[str, str], float] | None = None, build: Callable[[], tuple[list[Slice], list[Arrow]]] | None = None,
-                 weigh: Callable[[], list[tuple[Slice, int]]] | None = None):
+                 weigh: Callable[[], list[tuple[Slice, int]]] | None = None, count: Callable[[], int] | None = None):
         self.cycles = cycles
         self.busy = busy or {}  # (core, pipe) -> cycles
-        self._slices, self._arrows, self._build, self._weigh = slices, arrows, build, weigh
+        self._slices, self._arrows, self._build, self._weigh, self._count = slices, arrows, build, weigh, count
 
     def _spell_out(self) -> None:
         if self._build is not None:
+            if not self.listed:
+                raise UnsupportedError(f'a block of {self.count} instructions is too long to look at one by one', why=f'at most {LISTED} are listed',
+                                    instead='a smaller shape of the same kernel, whose loops go the same way; for the time and the busy pipes of this one '
+                                    'tiletwin time or tiletwin bench')
             self._slices, self._arrows = self._build()
             self._build = None
+
+    @functools.cached_property
+    def count(self) -> int:
+        """Slices, without looking at them."""
+        return self._count() if self._count is not None else len(self.slices)
+
+    @property
+    def listed(self) -> bool:
+        """Whether every slice can be looked at."""
+        return self._count is None or self.count <= LISTED
 
     @property
     def slices(self) -> list[Slice]:
@@ -104,7 +120,7 @@ class Stream:
     events: int = 0  # instructions issued by all cores of the block
 
 
-@dataclass
+@dataclass(repr=False)
 class Launch:
     """The record of one kernel launch on the simulator."""
 
@@ -127,6 +143,9 @@ class Launch:
     simulated: int = 0  # of the events of the streams; the rest repeats them and was skipped
     notes: tuple[str, ...] = ()  # what the passes had to say about the kernel
     lowering: Any = None  # passes.pipeline.Lowering of the kernel, to look at its passes again
+
+    def __repr__(self) -> str:
+        return f'<Launch {self.program.name} on {self.chip}, {self.blocks} blocks: {self.microseconds:.2f} us modelled, {self.verdict.level}>'
 
     @property
     def timeline(self) -> Timeline:
