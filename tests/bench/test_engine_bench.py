@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench.engine import __main__ as command
-from bench.engine import maths
+from bench.engine import maths, timing
 from ops.expert.softmax import softmax
 
 
@@ -30,3 +30,14 @@ def test_the_command_prints_targets_and_writes_json(tmp_path, monkeypatch, capsy
     assert '<= 5' in capsys.readouterr().out
     (row,) = json.loads(out.read_text())['maths']
     assert row['name'] == 'small' and row['target'] == 5.0
+
+
+def test_timing_without_data_says_what_it_simulated(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(timing, 'subjects', lambda: [timing.Subject('matmul.mkkn_gemm', {'M': 512, 'N': 1024, 'K': 16384})])
+    out = tmp_path / 'figures.json'
+    monkeypatch.setattr(sys, 'argv', ['bench.engine', '--only', 'timing', '--json', str(out)])
+    assert command.main() == 0
+    assert '<= 60 met' in capsys.readouterr().out
+    (row,) = json.loads(out.read_text())['timing']
+    assert row['name'] == 'matmul.mkkn_gemm M=512 N=1024 K=16384' and row['verdict'] == 'clean'
+    assert 0 < row['simulated'] < row['events'] and row['seconds'] > 0 and row['us'] > 0

@@ -96,6 +96,12 @@ class Analyser:
 
         return expand, cache
 
+    def priced(self, cost: CostModel):
+        """What `plain` expanded, its transfers at the cost of what L2 holds."""
+        plain, _ = self.plain
+        expander = Expander(self.program, self.geometry, self.chip, cost, self.target)
+        return functools.cache(lambda key: expander.again(plain(key)))
+
     @functools.cached_property
     def plain(self):
         """An expander for what does not depend on the contents of L2."""
@@ -175,7 +181,7 @@ class Analyser:
 
     def play(self, groups: list[Group], cost: CostModel, checker: Checker | None, poisoned: frozenset[str]) -> tuple[list[Stream], dict[int, float], int]:
         """Timelines, cycles of every block, and instructions simulated."""
-        expand, _ = self.expander(cost)
+        expand = self.priced(cost)
         streams: list[Stream] = []
         per_block: dict[int, float] = {}
         simulated = 0

@@ -6,7 +6,7 @@ the sequence their templates issue, so hazards, clobbered L0 buffers and lost ov
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..ir import expr as E
 from ..ir.nodes import Instr, Program, Region, Store
@@ -35,6 +35,7 @@ class Step(NamedTuple):
     fractals: int = 0  # of a cube instruction
     flops: int = 0
     dtype: str = ''  # of what is computed
+    move: tuple = ()  # of a transfer whose time depends on the contents of L2: what its cost is asked with
 
 
 class Expanded(NamedTuple):
@@ -110,10 +111,20 @@ class Expander:
                                 f'operands in {a.span.memory} start at multiples of {memory.align} bytes',
                                 f'start the slice at a multiple of {memory.align // self.program.buffers[a.buffer].es or 1} elements'))
 
-    def _dma(self, *shape, tensor: str = '') -> dict[str, float]:
+    def _dma(self, *shape, tensor: str = '') -> dict[str, Any]:
         """`tensor` is the GM buffer that is read."""
-        cost = self.cost.dma(*shape, tensor=self.program.root(tensor)[0].name if tensor else '')
+        move = (*shape, self.program.root(tensor)[0].name if tensor else '')
+        return self._time(move) | {'move': move}
+
+    def _time(self, move: tuple) -> dict[str, float]:
+        cost = self.cost.dma(*move[:-1], tensor=move[-1])
         return {'cycles': cost.cycles, 'latency': cost.latency}
+
+    def again(self, found: Expanded) -> Expanded:
+        """The same steps at the cost of this expander, which differs in the contents of L2."""
+        if not any(s.move for s in found.steps):
+            return found
+        return Expanded(tuple(s._replace(**self._time(s.move), move=()) if s.move else s for s in found.steps), found.faults)
 
     # -- copies -------------------------------------------------------------------------------------------------------
     def copy(self, instr: Instr, rects: dict[int, Rect], attrs: dict, faults: list[Fault]) -> list[Step]:
