@@ -9,8 +9,10 @@ from ..errors import EnvironmentError_
 from ..machine.chip import chip as chip_of
 from .changed import changed_files, touched
 from .gather import operators_named
-from .progress import Done, work_through
+from .pool import cores, work_in_parallel
+from .progress import Done
 from .record import Key, Record, measure
+from .registry import operator, quiet_kernels
 
 MODES = ('developer', 'expert')
 
@@ -40,10 +42,6 @@ class Job:
     def key(self) -> Key:
         return self.operator.name, self.mode, self.chip, self.case.name
 
-    @property
-    def title(self) -> str:
-        return f'{self.operator.name} {self.case.name} on {self.chip}, {self.mode}'
-
 
 def jobs(request: Request) -> list[Job]:
     """All names are checked before anything runs."""
@@ -68,5 +66,14 @@ def bench_cases(operator: Any, chip: str) -> list[Any]:
     return [c for c in operator.variant.bench_cases if not c.chips or chip in c.chips]
 
 
-def run(found: Sequence[Job]) -> Done[Job, Record]:
-    return work_through(found, lambda job: measure(job.operator, job.case, job.mode, job.chip), lambda job: job.title)
+def run(found: Sequence[Job], workers: int | None = None) -> Done[Key, Record]:
+    """The records in the order of the jobs, whoever computes them."""
+    slow = {job.key for job in found if job.case.slow or job.case in job.operator.variant.timed}
+    return work_in_parallel([job.key for job in found], run_key, ' '.join, slow.__contains__, workers or cores())
+
+
+def run_key(key: Key) -> Record:
+    name, mode, chip, case = key
+    op = operator(name)
+    with quiet_kernels():
+        return measure(op, next(c for c in op.variant.bench_cases if c.name == case), mode, chip)

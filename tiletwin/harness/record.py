@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Mapping
 
-from ..errors import CallError, TileTwinError, UnsupportedError
+from ..errors import TileTwinError, UnsupportedError
 from ..ir.nodes import Instr, Program, walk
 from ..ir.printer import instruction
 from ..machine.chip import Chip, chip as chip_of
@@ -79,23 +79,20 @@ def commit() -> str:
 
 
 def measure(operator: Any, case: Any, mode: str, chip: str) -> Record:
-    """Runs one case. A large one is timed without data, and then has no `numbers.` figures; a slow one is computed after all
-    where its control flow reads the data."""
+    """Runs one case. A large one is timed without data, and then has no `numbers.` figures; where its control flow or its
+    addresses come from the data, it is left out with that reason."""
     figures: dict[str, float | int | str] = {}
-    timed = case in operator.variant.timed
     try:
-        try:
-            launches = _timed(operator, case, mode, chip) if timed or case.slow else None
-        except (CallError, UnsupportedError):
-            if timed:
-                raise
-            launches = None
-        if launches is None:
+        if case.slow or case in operator.variant.timed:
+            launches = operator.time(dict(case.sizes), case.dtypes, mode, chip, **operator.attributes_in(case, mode))
+        else:
             ran = operator.run_case(case, mode, chip)
             launches = ran.launches
             figures |= _numbers(ran)
         figures |= _figures(launches) | mutation_figures(operator.name, mode)
         syncs = tuple(line for program in _programs(launches) for line in sync_lines(program))
+    except UnsupportedError as reason:
+        figures, syncs = {'left out': reason.what}, ()
     except TileTwinError as refusal:
         figures, syncs = {'refused': refusal.what}, ()
     return Record(operator.name, mode, chip, case.name, model_version(chip_of(chip)), commit(), figures, syncs)
@@ -112,10 +109,6 @@ def mutation_figures(operator: str, mode: str) -> dict[str, float | int | str]:
                 return {'mutation': 'stale'}
             return {'mutation.score': row['score'], 'mutation.redundant': row['redundant']}
     return {}
-
-
-def _timed(operator: Any, case: Any, mode: str, chip: str) -> list[Launch]:
-    return operator.time(dict(case.sizes), case.dtypes, mode, chip, **operator.attributes_in(case, mode))
 
 
 def _numbers(ran: Any) -> dict[str, float | int | str]:

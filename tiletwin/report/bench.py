@@ -15,14 +15,19 @@ _RIGHT = frozenset({4, 5, 7, 8, 9, 10})
 
 def row(r: Record) -> tuple[str, ...]:
     f = r.figures
-    if 'refused' in f:
-        return (r.operator, r.chip, r.case, r.mode, *('-',) * 8, f'refused: {f["refused"]}')
+    for word in ('refused', 'left out'):
+        if word in f:
+            return (r.operator, r.chip, r.case, r.mode, *('-',) * 8, word)
     busy = {k.removeprefix('busy.'): v for k, v in f.items() if k.startswith('busy.')}
     pipe = max(busy, key=busy.__getitem__, default=None)
     numbers = {'yes': 'ok', 'no': 'WRONG'}.get(str(f.get(f'{NUMBERS}ok')), 'not run')
     kb = [f'{f.get(f"memory.{space}", 0) / 1024:g}' for space in ('UB', 'L1')]
     return (r.operator, r.chip, r.case, r.mode, f'{f["us"]:.2f}', f'{f["cycles"]:.0f}', f'{pipe} {busy[pipe]:.0%}' if pipe else '-',
             f'{(f["gm.read"] + f["gm.written"]) / 1e6:.2f}', *kb, str(sum(v for k, v in f.items() if k.startswith('sync.'))), numbers, str(f['verdict']))
+
+
+def reasons(records: Sequence[Record]) -> list[str]:
+    return [f'{r.title}: {word}: {r.figures[word]}' for r in records for word in ('refused', 'left out') if word in r.figures]
 
 
 def print_records(console: Console, records: Sequence[Record]) -> None:
@@ -32,12 +37,14 @@ def print_records(console: Console, records: Sequence[Record]) -> None:
     for r in records:
         table.add_row(*row(r))
     console.print(table)
+    for line in reasons(records):
+        console.print(line, soft_wrap=True, markup=False)
     console.print(f'{len(records)} records; us and cycles are modelled', soft_wrap=True)
 
 
 def markdown(records: Sequence[Record]) -> str:
     lines = ['| ' + ' | '.join(HEADINGS) + ' |', '|' + '|'.join('---:' if i in _RIGHT else '---' for i in range(len(HEADINGS))) + '|']
-    return '\n'.join([*lines, *('| ' + ' | '.join(row(r)) + ' |' for r in records), '', 'us and cycles are modelled.'])
+    return '\n'.join([*lines, *('| ' + ' | '.join(row(r)) + ' |' for r in records), '', *(f'* {line}' for line in reasons(records)), '', 'us and cycles are modelled.'])
 
 
 def document(r: Record) -> dict[str, Any]:
