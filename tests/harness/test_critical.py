@@ -54,6 +54,18 @@ def test_a_stalled_pipe_that_sets_a_flag_leads_to_what_it_stalled_on():
     assert path(slices, [(2, 3), (1, 4)]) == {'AIV MTE2': 80, 'AIV MTE3': 15}
 
 
+def test_a_stall_without_an_arrow_leads_to_the_pipe_its_flag_names():
+    """M works to 50 and sets a flag FIX waits for; FIX waits again, and only that wait has an arrow."""
+    stall = Slice('AIC', 'FIX', 0, 50, 'wait_flag', None, '', 'wait', flag='M->FIX 0')
+    slices = [op('AIC', 'MTE2', 0, 49), op('AIC', 'M', 10, 50), stall, op('AIC', 'M', 50, 60), op('AIC', 'FIX', 60, 70)]
+    assert path(slices, [(2, 3), (3, 4)]) == {'AIC M': 50, 'AIC FIX': 10, BETWEEN: 10}
+
+
+def test_the_order_in_which_cores_were_simulated_does_not_matter():
+    slices = [op('AIV0', 'V', 60, 80), op('AIC', 'M', 0, 30), op('AIC', 'FIX', 30, 60)]
+    assert path(slices, [(1, 2), (2, 0)]) == {'AIC M': 30, 'AIC FIX': 30, 'AIV V': 20}
+
+
 def test_an_empty_block_is_all_overhead():
     assert path([], cycles=7.0) == {BETWEEN: 7.0}
 

@@ -26,6 +26,8 @@ class _Path:
         self.after: dict[int, int] = {}  # the operation a stalled pipe goes on with
         self.scalar: dict[str, list[int]] = defaultdict(list)  # of each core, in order
         self.work: dict[str, list[int]] = defaultdict(list)  # operations of a core by their end
+        self.done: dict[tuple[str, str], list[int]] = defaultdict(list)  # operations of a pipe by their end
+        self.seen: set[int] = set()
         newest: dict[tuple[str, str], int] = {}
         stalled: dict[tuple[str, str], list[int]] = defaultdict(list)
         for i, s in enumerate(self.slices):
@@ -41,30 +43,43 @@ class _Path:
                 stalled[place].append(i)
             if s.pipe == 'S':
                 self.scalar[s.core].append(i)
-        for core in self.work:
-            self.work[core].sort(key=lambda i: self.slices[i].end)
-        self.scalar_ends = {core: [self.slices[i].end for i in found] for core, found in self.scalar.items()}
-        self.work_ends = {core: [self.slices[i].end for i in found] for core, found in self.work.items()}
+            if s.kind == 'op':
+                self.done[place].append(i)
+        # Cores are simulated one after the other: the order of slices of different pipes says nothing.
+        for lists in (self.scalar, self.work, self.done):
+            for found in lists.values():
+                found.sort(key=lambda i: (self.slices[i].end, i))
+        self.ends = {id(found): [self.slices[i].end for i in found] for lists in (self.scalar, self.work, self.done) for found in lists.values()}
 
-    def latest(self, found: list[int], ends: list[float], time: float, below: int) -> list[int]:
-        """The last of `found` that has ended by `time`, among those recorded before `below`."""
-        at = bisect_right(ends, time) - 1
-        while at >= 0 and found[at] >= below:
+    def latest(self, found: list[int], time: float) -> list[int]:
+        """The last of `found` that has ended by `time` and is not on the path yet."""
+        at = bisect_right(self.ends[id(found)], time) - 1
+        while at >= 0 and found[at] in self.seen:
             at -= 1
         return found[at:at + 1] if at >= 0 else []
 
+    def setters(self, s: Slice, time: float) -> list[int]:
+        """What the pipe that set a flag did last: of several waits before one operation only the last has an arrow."""
+        if s.flag.startswith('cross'):
+            return [j for core, found in self.work.items() if core != s.core for j in self.latest(found, time)]
+        place = (s.core, s.flag.split('->')[0])
+        return self.latest(self.done[place], time) if place in self.done else []
+
     def cause(self, i: int) -> int | None:
-        """What ended last before slice `i` could start, or before a stall could end. Causes are recorded before their effects."""
+        """What ended last before slice `i` could start, or before a stall could end."""
         s: Slice = self.slices[i]
+        self.seen.add(i)
         time = s.start if s.kind == 'op' else s.end
         found = [*self.sources.get(i, ()), *self.sources.get(self.after.get(i, -1), ())]
         if i in self.before:
             found.append(self.before[i])
         if s.core in self.scalar:
-            found += self.latest(self.scalar[s.core], self.scalar_ends[s.core], time, i)
+            found += self.latest(self.scalar[s.core], time)
         if s.kind == 'barrier' and s.pipe == 'S' and s.core in self.work:
-            found += self.latest(self.work[s.core], self.work_ends[s.core], time, i)
-        return max((j for j in found if j < i and self.slices[j].end <= time), key=lambda j: self.slices[j].end, default=None)
+            found += self.latest(self.work[s.core], time)
+        if s.kind == 'wait':
+            found += self.setters(s, time)
+        return max((j for j in found if j not in self.seen and self.slices[j].end <= time), key=lambda j: self.slices[j].end, default=None)
 
 
 def critical_path(timeline: Timeline) -> dict[str, float]:
