@@ -84,7 +84,7 @@ def run(request: Request, path: Path, repeat: int = REPEAT) -> Done[Job, Measure
         append(path, [found])
         return found
 
-    return work_through(jobs(replace(request, chip=chip)), one, lambda job: job.title)
+    return work_through(jobs(replace(request, chip=chip)), one, lambda job: ' '.join(job.key))
 
 
 def default_file() -> Path:
