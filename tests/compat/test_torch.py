@@ -1,5 +1,8 @@
 """torch beside an NPU: the device is the host, moves copy, products round once, integer types the host refuses are taken."""
 
+import subprocess
+import sys
+
 import pytest
 
 CHECKS = {
@@ -51,3 +54,13 @@ def test_the_installed_tilelang_stays_reachable_for_this_package(script):
     from tilelang.language.loop import Parallel
 
     assert Parallel.__module__ == 'tilelang.language.loop'
+
+
+def test_after_a_session_torch_still_compiles(tmp_path):
+    code = ("import torch\nfrom tiletwin.compat.session import Setting, run\n"
+            f"run(Setting('a3', None, False, True, False), {str(tmp_path / 'empty.py')!r}, None, [])\n"
+            "assert not torch.npu.is_available() and not torch.accelerator.is_available()\n"
+            "f = torch.compile(lambda x: x + 1, fullgraph=True, backend='eager')\nassert f(torch.ones(2)).sum() == 4\n")
+    (tmp_path / 'empty.py').write_text('')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

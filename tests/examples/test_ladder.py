@@ -24,7 +24,8 @@ def test_the_ladder_is_numbered_without_gaps():
 @pytest.mark.parametrize('name', LADDER)
 def test_example_runs_and_is_judged(name):
     ran = run_script(EXAMPLES / name)
-    assert not ran.failure and ran.refusal is None
+    assert not ran.failure, ran.failure
+    assert ran.refusal is None
     assert ran.launches
     words = {f.word for launch in ran.launches for f in launch.verdict.findings}
     assert words == ({'race'} if name in RACE else set())

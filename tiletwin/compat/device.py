@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -137,7 +138,7 @@ def install(npu: Any) -> None:
 
 
 def remove() -> None:
-    """torch as it was."""
+    """torch as it was, but for the name of the device, which torch keeps once given and asks a module about."""
     if not _mode:
         return
     _set_default_device(None)
@@ -148,3 +149,6 @@ def remove() -> None:
         else:
             setattr(owner, name, value)
     _before.clear()
+    if not hasattr(torch, 'npu'):
+        torch.npu = ModuleType('torch.npu')
+        torch.npu.is_available, torch.npu.device_count = lambda: False, lambda: 0
