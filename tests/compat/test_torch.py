@@ -57,8 +57,8 @@ def test_the_installed_tilelang_stays_reachable_for_this_package(script):
 
 
 def test_after_a_session_torch_still_compiles(tmp_path):
-    code = ("import torch\nfrom tiletwin.compat.session import Setting, run\n"
-            f"run(Setting('a3', None, False, True, False), {str(tmp_path / 'empty.py')!r}, None, [])\n"
+    code = ("import torch\nfrom tiletwin.compat.session import Setting, remove, run\n"
+            f"run(Setting('a3', None, False, True, False), {str(tmp_path / 'empty.py')!r}, None, [])\nremove()\n"
             "assert not torch.npu.is_available() and not torch.accelerator.is_available()\n"
             "f = torch.compile(lambda x: x + 1, fullgraph=True, backend='eager')\nassert f(torch.ones(2)).sum() == 4\n")
     (tmp_path / 'empty.py').write_text('')
